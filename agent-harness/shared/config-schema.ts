@@ -52,7 +52,7 @@ const externalUrl = (what: string, example: string) =>
   z
     .string()
     .optional()
-    .describe(`A ${what} that exists already, such as ${example}; it is used, never started or stopped.`);
+    .describe(`Address of a ${what} that exists already, such as ${example}: it is used, never started or stopped.`);
 
 const infra = z.strictObject({
   driver: z.enum(["auto", "embedded"]).default("auto").describe("How the shared services run. (Default: auto)"),
@@ -67,10 +67,10 @@ const infra = z.strictObject({
     .prefault({}),
   s3: z
     .strictObject({
-      url: externalUrl("S3 server", "http://127.0.0.1:9000"),
-      accessKey: z.string().optional(),
-      secretKey: z.string().optional(),
-      region: z.string().default("us-east-1"),
+      url: externalUrl("server that speaks S3", "http://127.0.0.1:9000"),
+      accessKey: z.string().optional().describe("Access key of the server at `url`."),
+      secretKey: z.string().optional().describe("Secret key of the server at `url`; better in .env.agent-harness."),
+      region: z.string().default("us-east-1").describe("Region told to S3 clients. (Default: us-east-1)"),
     })
     .prefault({}),
   browser: z.strictObject({ url: externalUrl("browser", "ws://127.0.0.1:3000") }).prefault({}),
@@ -150,14 +150,28 @@ const ports = z
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   name: name("project").optional().describe("The project's name. (Default: the folder's name)"),
-  infra: infra.prefault({}),
+  infra: infra.prefault({}).describe("The services that all agents of this machine share."),
   ports,
-  database: database.prefault({}),
+  database: database.prefault({}).describe("The template database, and what happens to each agent's clone of it."),
   env: environment.default({}),
-  processes: z.record(name("process"), processSchema).default({}),
+  processes: z
+    .record(name("process"), processSchema)
+    .default({})
+    .describe("What runs in every stack, by name: `api`, `frontend`, `worker` …"),
   settleMs: duration("How long a process without a health check must stay up", 1500),
   instructions: z.string().optional().describe("A Handlebars file to render instead of templates/CLAUDE.agent.md.hbs."),
-  verify: z.strictObject({ stages: z.array(stage).default([]) }).prefault({}),
+  verify: z
+    .strictObject({
+      stages: z.array(stage).default([]).describe("Run one after the other; the first that fails ends the run."),
+    })
+    .prefault({})
+    .describe("How an agent proves its work: what `verify` runs."),
+});
+
+/** The published JSON Schema of the file as it is written, before defaults are filled in. */
+export const configJsonSchema = (): Record<string, unknown> => ({
+  title: "agent-harness.yml, the project config of agent-harness",
+  ...z.toJSONSchema(configSchema, { io: "input" }),
 });
 
 /** The project config as read, with every default filled in. */

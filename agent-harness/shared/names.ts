@@ -3,6 +3,9 @@ import { HarnessError } from "./errors.ts";
 /** The smallest and the largest agent id; above 99 the port families of the seed would meet. */
 export const agentIds = { min: 1, max: 99 } as const;
 
+/** How far the ports of two neighbouring agents are apart. */
+export const portStep = 10;
+
 /** The agent id in a piece of text, or an error that shows the text; nothing but 1–99 passes, not even `01` or ` 1`. */
 export function parseAgentId(text: string | number): number {
   const id = typeof text === "number" ? text : /^[1-9][0-9]?$/.test(text) ? Number(text) : Number.NaN;
@@ -50,7 +53,8 @@ export const harnessDatabase = "agent_harness";
 export const templateDatabaseName = (fingerprint: string): string => `ah_tpl_${fingerprint.slice(0, 12)}`;
 
 /** What the pool databases cloned from one template database begin with. */
-export const poolPrefix = (fingerprint: string): string => `ah_pool_${fingerprint.slice(0, 12)}_`;
+export const poolPrefix = (fingerprint: string): string =>
+  fingerprint === "" ? "ah_pool_" : `ah_pool_${fingerprint.slice(0, 12)}_`;
 
 /** Scratch name under which a template database is built. */
 export const scratchDatabaseName = (fingerprint: string, unique: string): string =>

@@ -1,0 +1,104 @@
+import type { StackStatus } from "../../stacks/index.ts";
+import {
+  followLogs,
+  type LogLine,
+  listClaims,
+  type ProcessStats,
+  readLogs,
+  restart,
+  selectProcesses,
+  stackStats,
+  stackStatus,
+} from "../../stacks/index.ts";
+import { command } from "../command.ts";
+import { sizeText, table } from "../output.ts";
+import { homeOf, ledgerOf } from "../stack-command.ts";
+import { statusText } from "../status.ts";
+import { urlLines } from "./url.ts";
+
+export const logs = command<LogLine[]>({
+  usage: "logs [process]",
+  summary: "the last lines of the logs of all processes, or of one; ends by itself",
+  options: [
+    ["--lines <n>", "how many of each (default: 50)"],
+    ["--follow", "go on until interrupted"],
+  ],
+  run: async ([word], options, context) => {
+    const chosen = selectProcesses(await ledgerOf(undefined, context), word);
+    const lines = await readLogs(chosen, Number(options["lines"] ?? 50));
+    if (options["follow"] !== true) return lines;
+    for (const line of lines) context.stdout(logLine(line));
+    await followLogs(chosen, new AbortController().signal, (line) => context.stdout(logLine(line)));
+    return [];
+  },
+  text: (lines) => lines.map(logLine).join(""),
+});
+
+const logLine = ({ process, line }: LogLine): string => `${process}  ${line}\n`;
+
+export const stats = command<ProcessStats[]>({
+  usage: "stats",
+  summary: "CPU and memory of each process, summed over everything that it started",
+  run: async (_, __, context) => await stackStats(homeOf(context), await ledgerOf(undefined, context)),
+  text: (all) => {
+    const rows = all.map((one) => [one.process, one.count, one.cpu, sizeText(one.memoryBytes)]);
+    const memory = all.reduce((sum, one) => sum + one.memoryBytes, 0);
+    const cpu = Math.round(all.reduce((sum, one) => sum + one.cpu, 0) * 10) / 10;
+    const count = all.reduce((sum, one) => sum + one.count, 0);
+    return table(["process", "processes", "cpu %", "memory"], [...rows, ["all", count, cpu, sizeText(memory)]]);
+  },
+});
+
+export const url = command<Record<string, string>>({
+  usage: "url",
+  summary: "the URLs of the front end and the API",
+  run: async (_, __, context) => (await ledgerOf(undefined, context)).urls,
+  text: urlLines,
+});
+
+export const restartCommand = command<string[]>({
+  usage: "restart [process]",
+  summary: "restart one process, or all, and wait until they are healthy",
+  run: async ([word], _, context) => await restart(homeOf(context), await ledgerOf(undefined, context), word),
+  text: (names) => names.map((name) => `restarted ${name}\n`).join(""),
+});
+
+async function statusOf(context: Parameters<typeof ledgerOf>[1]): Promise<StackStatus> {
+  const paths = homeOf(context);
+  const { id } = await ledgerOf(undefined, context);
+  const [status] = await stackStatus(
+    paths,
+    (await listClaims(paths)).filter((one) => one.id === id),
+  );
+  if (status === undefined) throw new Error(`agent ${id} has a ledger but no claim`);
+  return status;
+}
+
+export const status = command<StackStatus>({
+  usage: "status",
+  summary: "the processes of the stack",
+  run: async (_, __, context) => await statusOf(context),
+  text: statusText,
+});
+
+export const health = command<{
+  healthy: boolean;
+  processes: { process: string; healthy: boolean; reason?: string }[];
+}>({
+  usage: "health",
+  summary: "whether every process is healthy, asked now; exit 1 when not",
+  run: async (_, __, context) => {
+    const { processes } = await statusOf(context);
+    return {
+      healthy: processes.length > 0 && processes.every((one) => one.healthy),
+      processes: processes.map(({ process, healthy, reason }) => ({
+        process,
+        healthy,
+        ...(reason === undefined ? {} : { reason }),
+      })),
+    };
+  },
+  text: ({ processes }) =>
+    processes.map((one) => `${one.healthy ? "✔" : "✖"} ${one.process}  ${one.reason ?? "healthy"}\n`).join(""),
+  exitCode: ({ healthy }) => (healthy ? 0 : 1),
+});

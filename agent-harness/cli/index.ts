@@ -1,0 +1,28 @@
+/** The door of cli/: the three programs, run on a command line. */
+import { asHarnessError, errorKinds } from "../shared/errors.ts";
+import { type MainOptions, main } from "./main.ts";
+import { errorLines } from "./output.ts";
+import { agentProgram, harnessProgram, splitAgentId, verifyProgram } from "./programs.ts";
+
+export { agentProgram, harnessProgram, verifyProgram } from "./programs.ts";
+
+/** Runs `agent-harness`; returns the exit code. */
+export const runHarness = (argv: readonly string[], options?: MainOptions): Promise<number> =>
+  main(harnessProgram(), argv, options);
+
+/** Runs `verify`; returns the exit code. */
+export const runVerify = (argv: readonly string[], options?: MainOptions): Promise<number> =>
+  main(verifyProgram(), ["verify", ...argv], options);
+
+/** Runs `agent-cli`; returns the exit code. */
+export async function runAgentCli(argv: readonly string[], options: MainOptions = {}): Promise<number> {
+  try {
+    const { id, rest } = splitAgentId(argv);
+    const env = { ...(options.env ?? process.env), ...(id === undefined ? {} : { AGENT_ID: String(id) }) };
+    return await main(agentProgram(), rest, { ...options, env });
+  } catch (thrown) {
+    const error = asHarnessError(thrown);
+    (options.stderr ?? ((text) => void process.stderr.write(text)))(errorLines(error));
+    return errorKinds[error.kind].exitCode;
+  }
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseAgentId } from "../shared/names.ts";
+import { packageRoot } from "../shared/paths.ts";
+import { env, exec, mail, psql, slowQueriesCommand } from "./agent/data.ts";
+import { health, logs, restartCommand, stats, status, url } from "./agent/processes.ts";
+import type { Command } from "./command.ts";
+import { configCommand } from "./config.ts";
+import {
+  infraDestroyCommand,
+  infraDownCommand,
+  infraLogsCommand,
+  infraStatusCommand,
+  infraUpCommand,
+} from "./infra.ts";
+import { initCommand } from "./init.ts";
+import { launchAllCommand, launchCommand, resetCommand } from "./launch.ts";
+import type { Program } from "./main.ts";
+import { setupCommand } from "./setup.ts";
+import { statusCommand } from "./status.ts";
+import { teardownAllCommand, teardownCommand } from "./teardown.ts";
+import { templateDbBuild, templateDbDrop, templateDbList, templateDbRefill, templateDbStatus } from "./template-db.ts";
+import { verifyCommand } from "./verify.ts";
+
+const version = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
+
+/** `agent-harness`: everything about the machine and its stacks. */
+export const harnessProgram = (): Program => ({
+  name: "agent-harness",
+  description: "Gives every coding agent on this machine a development environment of its own.",
+  version: version(),
+  commands: [
+    setupCommand,
+    launchCommand,
+    launchAllCommand,
+    teardownCommand,
+    teardownAllCommand,
+    resetCommand,
+    statusCommand,
+    verifyCommand,
+    templateDbStatus,
+    templateDbBuild,
+    templateDbList,
+    templateDbDrop,
+    templateDbRefill,
+    infraUpCommand,
+    infraDownCommand,
+    infraStatusCommand,
+    infraLogsCommand,
+    infraDestroyCommand,
+    configCommand,
+    initCommand,
+  ],
+});
+
+/** What an agent does with its own stack. */
+const agentCommands: readonly Command[] = [
+  logs,
+  psql,
+  stats,
+  url,
+  restartCommand,
+  status,
+  health,
+  slowQueriesCommand,
+  exec,
+  env,
+  mail,
+];
+
+/** `agent-cli [id] <command>`: one stack, from the inside. */
+export const agentProgram = (): Program => ({
+  name: "agent-cli",
+  description:
+    "Works on one agent's stack: agent-cli [id] <command>. Without an id: AGENT_ID, or the stack of this folder.",
+  version: version(),
+  commands: agentCommands,
+  passThrough: ["exec"],
+});
+
+/** `verify [id]`: one command, a program of its own. */
+export const verifyProgram = (): Program => ({
+  name: "verify",
+  description: verifyCommand.summary,
+  version: version(),
+  commands: [verifyCommand],
+});
+
+/** Splits `agent-cli`'s leading id off. Whatever stands where an id may stand and is no command has to be one. */
+export function splitAgentId(argv: readonly string[]): { id: number | undefined; rest: string[] } {
+  const [first, ...rest] = argv;
+  const isCommand = agentCommands.some((one) => one.usage.split(" ")[0] === first);
+  if (first === undefined || isCommand || first === "help" || (first.startsWith("-") && !/^-\d/.test(first))) {
+    return { id: undefined, rest: [...argv] };
+  }
+  return { id: parseAgentId(first), rest };
+}

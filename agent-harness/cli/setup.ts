@@ -1,0 +1,24 @@
+import { type SetupResult, setup } from "../stacks/index.ts";
+import { command } from "./command.ts";
+import { sizeText } from "./output.ts";
+import { duration } from "./progress.ts";
+import { openProjectOf } from "./stack-command.ts";
+
+export const setupCommand = command<SetupResult>({
+  usage: "setup",
+  summary: "start infra, build the template database when the project's files have changed, fill the pool",
+  run: async (_, __, context) => await setup(await openProjectOf(context), context.progress),
+  text: setupText,
+});
+
+/** What setup chose, and why. */
+export function setupText({ template, pool, ms }: SetupResult): string {
+  const built = template.built ? "built" : "up to date";
+  return [
+    `Ready (${duration(ms)}).`,
+    `template database  ${template.name}, ${sizeText(template.sizeBytes)}, ${built}`,
+    `clone strategy     ${template.strategy}: ${template.reason}`,
+    `pool               ${pool.ready} ready (${pool.made} made now)`,
+    "",
+  ].join("\n");
+}

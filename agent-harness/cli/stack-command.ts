@@ -1,0 +1,20 @@
+import { type HomePaths, harnessHome, homePaths } from "../shared/paths.ts";
+import { getLedger, infraOf, type Ledger, openProject, type Project, selectStack } from "../stacks/index.ts";
+import type { CommandContext } from "./command.ts";
+
+/** The harness's home that a command works in. */
+export const homeOf = (context: Pick<CommandContext, "env">): HomePaths => homePaths(harnessHome(context.env));
+
+/** The stack that a command is about: its ledger, chosen as design says (id, AGENT_ID, folder, only one). */
+export async function ledgerOf(given: string | undefined, context: CommandContext): Promise<Ledger> {
+  const paths = homeOf(context);
+  return await getLedger(paths, await selectStack({ paths, given, env: context.env, cwd: context.cwd }));
+}
+
+/** Where the services of a stack are. */
+export const infraOfStack = (ledger: Ledger, context: CommandContext) =>
+  infraOf(homeOf(context), ledger.configPath, context.env, context.progress);
+
+/** The project that a command stands in. */
+export const openProjectOf = ({ cwd, config, env }: CommandContext): Promise<Project> =>
+  openProject({ cwd, config, env });

@@ -1,0 +1,191 @@
+import type { BucketItem, Client } from "minio";
+import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
+
+/** Where an S3 server is and who we are there. */
+export interface S3Connection {
+  url: string;
+  accessKey: string;
+  secretKey: string;
+  region: string;
+}
+
+/** Our stamp on a bucket: who made it, for what. `machine` tells two harnesses on one server apart. */
+export type BucketMarker = Readonly<Record<string, string | number>>;
+
+export interface Buckets {
+  /** Makes the bucket and stamps it, or finds it so; says whether it was made. NAME_FOREIGN for one that is not ours. */
+  ensure(name: string, marker: BucketMarker, options?: { adopt?: boolean }): Promise<{ created: boolean }>;
+  exists(name: string): Promise<boolean>;
+  /** The stamp of a bucket; undefined for one without, or none at all. */
+  marker(name: string): Promise<BucketMarker | undefined>;
+  /** Deletes everything in it but the stamp. */
+  empty(name: string): Promise<void>;
+  /** Deletes the bucket and all that it holds; gone is gone. */
+  remove(name: string): Promise<void>;
+  /** The names of all buckets. */
+  list(): Promise<string[]>;
+  /** Throws S3_UNAVAILABLE unless the server answers and takes our key. */
+  ping(): Promise<void>;
+}
+
+/** The object that holds the stamp. */
+const markerKey = ".agent-harness.json";
+/** The most that one request may delete. */
+const batchSize = 1000;
+
+/** The buckets of one S3 server. Nothing is asked before the first call; errors are S3_UNAVAILABLE with the URL. */
+export function openBuckets(connection: S3Connection): Buckets {
+  let client: Promise<Client> | undefined;
+  const ask = async <T>(run: (client: Client) => Promise<T>): Promise<T> => {
+    try {
+      client ??= connect(connection);
+      return await run(await client);
+    } catch (error) {
+      throw explain(error, connection.url);
+    }
+  };
+  return {
+    ensure: (name, marker, options) => ask((s3) => ensureBucket(s3, name, marker, options?.adopt ?? false)),
+    exists: (name) => ask((s3) => s3.bucketExists(name)),
+    marker: (name) => ask((s3) => findMarker(s3, name)),
+    empty: (name) => ask((s3) => emptyBucket(s3, name, (key) => key === markerKey)),
+    remove: (name) => ask((s3) => removeBucket(s3, name)),
+    list: () => ask(async (s3) => (await s3.listBuckets()).map((bucket) => bucket.name)),
+    ping: () => ask(ping),
+  };
+}
+
+async function connect({ url, accessKey, secretKey, region }: S3Connection): Promise<Client> {
+  const { Client } = await import("minio");
+  const { hostname, port, protocol } = new URL(url);
+  const useSSL = protocol === "https:";
+  return new Client({
+    endPoint: hostname.replace(/^\[|\]$/g, ""),
+    port: Number(port) || (useSSL ? 443 : 80),
+    useSSL,
+    accessKey,
+    secretKey,
+    region,
+    pathStyle: true,
+    retryOptions: { disableRetry: true },
+  });
+}
+
+async function ensureBucket(
+  s3: Client,
+  name: string,
+  marker: BucketMarker,
+  adopt: boolean,
+): Promise<{ created: boolean }> {
+  const created = await makeBucket(s3, name);
+  const found = created ? undefined : await findMarker(s3, name);
+  // One that is empty may be what a killed launch left between making and stamping; there is nothing in it to lose.
+  const ours =
+    found === undefined ? created || adopt || (await isEmpty(s3, name)) : found["machine"] === marker["machine"];
+  if (!ours && !adopt) {
+    const owner = found === undefined ? "was not made by agent-harness" : `belongs to the harness ${found["machine"]}`;
+    throw new HarnessError("NAME_FOREIGN", `The bucket ${name} exists already and ${owner}.`, {
+      hint: `Rename or remove the bucket ${name}, or choose another agent id.`,
+      context: { bucket: name },
+    });
+  }
+  if (found === undefined) await s3.putObject(name, markerKey, Buffer.from(JSON.stringify(marker)));
+  return { created };
+}
+
+async function makeBucket(s3: Client, name: string): Promise<boolean> {
+  try {
+    if (await s3.bucketExists(name)) return false;
+    await s3.makeBucket(name);
+    return true;
+  } catch (error) {
+    // Somebody made it between the question and the order.
+    if (["BucketAlreadyOwnedByYou", "BucketAlreadyExists"].includes(errorNumber(error) ?? "")) return false;
+    throw error;
+  }
+}
+
+async function findMarker(s3: Client, name: string): Promise<BucketMarker | undefined> {
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of await s3.getObject(name, markerKey)) chunks.push(chunk);
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return typeof value === "object" && value !== null ? (value as BucketMarker) : undefined;
+  } catch (error) {
+    if (isGone(error) || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+async function isEmpty(s3: Client, name: string): Promise<boolean> {
+  for await (const _ of s3.listObjects(name, "", true)) return false;
+  return true;
+}
+
+async function removeBucket(s3: Client, name: string): Promise<void> {
+  try {
+    await emptyBucket(s3, name, () => false);
+    await s3.removeBucket(name);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+async function emptyBucket(s3: Client, name: string, keep: (key: string) => boolean): Promise<void> {
+  const versioned = await isVersioned(s3, name);
+  let batch: { name: string; versionId?: string }[] = [];
+  const flush = async (): Promise<void> => {
+    if (batch.length === 0) return;
+    const refused = (await s3.removeObjects(name, batch)).find((answer) => answer?.Error !== undefined)?.Error;
+    if (refused) throw new Error(`${refused.Key}: ${refused.Message ?? refused.Code}`);
+    batch = [];
+  };
+  const options = versioned ? { IncludeVersion: true } : {};
+  for await (const item of s3.listObjects(name, "", true, options) as AsyncIterable<
+    BucketItem & { versionId?: string }
+  >) {
+    if (item.name === undefined || keep(item.name)) continue;
+    batch.push({ name: item.name, ...(item.versionId === undefined ? {} : { versionId: item.versionId }) });
+    if (batch.length === batchSize) await flush();
+  }
+  await flush();
+  for await (const upload of s3.listIncompleteUploads(name, "", true) as AsyncIterable<{
+    key: string;
+    uploadId: string;
+  }>) {
+    await s3.abortMultipartUpload(name, upload.key, upload.uploadId);
+  }
+}
+
+async function isVersioned(s3: Client, name: string): Promise<boolean> {
+  try {
+    const { Status } = (await s3.getBucketVersioning(name)) as { Status?: string };
+    return Status === "Enabled" || Status === "Suspended";
+  } catch (error) {
+    if (errorNumber(error) === "NotImplemented") return false;
+    throw error;
+  }
+}
+
+async function ping(s3: Client): Promise<void> {
+  try {
+    await s3.listBuckets();
+  } catch (error) {
+    // The key is good and may not list: a server of somebody else's that is up.
+    if (errorNumber(error) !== "AccessDenied") throw error;
+  }
+}
+
+const isGone = (error: unknown): boolean =>
+  ["NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchUpload"].includes(errorNumber(error) ?? "");
+
+function explain(error: unknown, url: string): HarnessError {
+  if (error instanceof HarnessError) return error;
+  const code = errorNumber(error);
+  const text = errorText(error) || code || "no answer";
+  return new HarnessError("S3_UNAVAILABLE", `The S3 server at ${url} did not do it: ${text}`, {
+    hint: "Run: agent-harness infra up",
+    context: { url, ...(code === undefined ? {} : { code }) },
+    cause: error,
+  });
+}

@@ -1,0 +1,127 @@
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { HarnessError } from "../shared/errors.ts";
+import { trashDatabaseName } from "../shared/names.ts";
+import { type PostgresServer, type Sql, sqlName, sqlText, withSql } from "./sql.ts";
+
+/** The database in which statements about other databases run; always there, never cloned. */
+export const maintenanceDatabase = "postgres";
+
+/** How the server copies a database. */
+export type CloneStrategy = "wal_log" | "file_copy" | "clone";
+
+const stampSchema = z.looseObject({ machine: z.string(), kind: z.enum(["template", "pool", "agent", "trash"]) });
+
+/** Our mark on a database, kept as its COMMENT (clones do not inherit it). Only marked databases are ever destroyed. */
+export type Stamp = z.output<typeof stampSchema>;
+
+export interface DatabaseInfo {
+  name: string;
+  oid: number;
+  /** Absent on databases that are not ours. */
+  stamp?: Stamp;
+  sizeBytes: number;
+  isTemplate: boolean;
+}
+
+/** Every database of the server whose name begins with `prefix`. */
+export async function listDatabases(sql: Sql, prefix = ""): Promise<DatabaseInfo[]> {
+  const { rows } = await sql.query(
+    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, shobj_description(d.oid, 'pg_database') AS comment,
+            pg_database_size(d.oid)::text AS size
+       FROM pg_database d WHERE starts_with(d.datname, $1) ORDER BY d.oid`,
+    [prefix],
+  );
+  return rows.map((row) => {
+    const stamp = readStamp(row["comment"]);
+    return {
+      name: String(row["datname"]),
+      oid: Number(row["oid"]),
+      sizeBytes: Number(row["size"]),
+      isTemplate: row["datistemplate"] === true,
+      ...(stamp === undefined ? {} : { stamp }),
+    };
+  });
+}
+
+/** One database by its name, with its mark; undefined when there is none. Cheap: its size is not asked for. */
+export async function findDatabase(sql: Sql, name: string): Promise<Omit<DatabaseInfo, "sizeBytes"> | undefined> {
+  const { rows } = await sql.query(
+    `SELECT oid::int8::text AS oid, datistemplate, shobj_description(oid, 'pg_database') AS comment
+       FROM pg_database WHERE datname = $1`,
+    [name],
+  );
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const stamp = readStamp(row["comment"]);
+  return {
+    name,
+    oid: Number(row["oid"]),
+    isTemplate: row["datistemplate"] === true,
+    ...(stamp === undefined ? {} : { stamp }),
+  };
+}
+
+function readStamp(comment: unknown): Stamp | undefined {
+  if (typeof comment !== "string" || !comment.startsWith("{")) return undefined;
+  try {
+    return stampSchema.safeParse(JSON.parse(comment)).data;
+  } catch {
+    // Somebody else's comment that happens to begin like ours.
+    return undefined;
+  }
+}
+
+/** The statement that puts our mark on a database. */
+export const stampStatement = (name: string, stamp: Stamp): string =>
+  `COMMENT ON DATABASE ${sqlName(name)} IS ${sqlText(JSON.stringify(stamp))}`;
+
+/** Copies a template database. The new one carries no mark yet. */
+export async function copyDatabase(sql: Sql, from: string, to: string, strategy: CloneStrategy): Promise<void> {
+  if (strategy === "clone") await sql.query("SET file_copy_method = 'clone'");
+  const how = strategy === "wal_log" ? "WAL_LOG" : "FILE_COPY";
+  await sql.query(`CREATE DATABASE ${sqlName(to)} TEMPLATE ${sqlName(from)} STRATEGY ${how}`);
+}
+
+/** Drops a database whoever is connected; gone is gone. */
+export async function dropDatabase(sql: Sql, name: string): Promise<void> {
+  const found = await findDatabase(sql, name);
+  if (found?.isTemplate) await sql.query(`ALTER DATABASE ${sqlName(name)} IS_TEMPLATE false`);
+  await sql.query(`DROP DATABASE IF EXISTS ${sqlName(name)} WITH (FORCE)`);
+}
+
+/**
+ * Takes a database out of use at once and returns the name it has until it is dropped: a rename takes a millisecond,
+ * a drop of a large database does not. Sessions on it are ended.
+ */
+export async function trashDatabase(sql: Sql, name: string, machine: string): Promise<string> {
+  const trash = trashDatabaseName(randomBytes(6).toString("hex"));
+  await sql.query(`ALTER DATABASE ${sqlName(name)} ALLOW_CONNECTIONS false`);
+  await endSessions(sql, name);
+  await sql.query(`ALTER DATABASE ${sqlName(name)} RENAME TO ${sqlName(trash)}`);
+  await sql.query(stampStatement(trash, { machine, kind: "trash" }));
+  return trash;
+}
+
+/** Ends every session on a database and returns when they are gone (RENAME would wait 5 s for them and then fail). */
+async function endSessions(sql: Sql, name: string): Promise<void> {
+  const { rows } = await sql.query(
+    // The second argument makes the server wait for each of them, in ms.
+    "SELECT pg_terminate_backend(pid, 5000) AS gone FROM pg_stat_activity WHERE datname = $1",
+    [name],
+  );
+  if (rows.some((row) => row["gone"] !== true)) {
+    throw new HarnessError("POSTGRES_UNAVAILABLE", `A session on database ${name} did not end within 5 s.`, {
+      hint: "Run the same command again.",
+    });
+  }
+}
+
+/** Drops every trashed database of ours. */
+export async function emptyTrash(server: PostgresServer, machine: string): Promise<string[]> {
+  return await withSql(server, maintenanceDatabase, async (sql) => {
+    const trash = (await listDatabases(sql, trashDatabaseName(""))).filter((one) => one.stamp?.machine === machine);
+    for (const { name } of trash) await dropDatabase(sql, name);
+    return trash.map((one) => one.name);
+  });
+}

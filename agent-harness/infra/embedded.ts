@@ -1,0 +1,70 @@
+import { join } from "node:path";
+import { serviceProcessName } from "../shared/names.ts";
+import { type HomePaths, packageRoot } from "../shared/paths.ts";
+import type { ProcessSpec } from "../shared/processes.ts";
+import { findChromium } from "./chromium.ts";
+import type { Credentials } from "./credentials.ts";
+import { preparePostgres } from "./postgres-cluster.ts";
+import type { InfraRecord } from "./record.ts";
+import type { ServiceId } from "./services.ts";
+
+/* The embedded driver: every service as a process under PM2, from packages of npm, with no container engine. */
+
+export interface EmbeddedOptions {
+  paths: HomePaths;
+  credentials: Credentials;
+  ports: InfraRecord["ports"];
+  durability: "safe" | "throwaway";
+}
+
+/** Makes what one service needs on disk and returns how PM2 runs it. */
+export async function prepareService(id: ServiceId, options: EmbeddedOptions): Promise<ProcessSpec> {
+  return await prepare[id](options);
+}
+
+/** Where a service's output goes. */
+export const serviceLog = (paths: HomePaths, id: ServiceId): string => join(paths.logs, `infra-${id}.log`);
+
+const prepare: Readonly<Record<ServiceId, (options: EmbeddedOptions) => Promise<ProcessSpec>>> = {
+  postgres: async ({ paths, credentials, ports, durability }) =>
+    await preparePostgres(paths, credentials, {
+      port: ports.postgres,
+      durability,
+      name: serviceProcessName("postgres"),
+      logFile: serviceLog(paths, "postgres"),
+    }),
+  s3: async ({ paths, credentials, ports }) =>
+    server("s3", paths, {
+      S3_PORT: String(ports.s3),
+      S3_DATA: paths.s3Data,
+      S3_ACCESS_KEY: credentials.s3.accessKey,
+      S3_SECRET_KEY: credentials.s3.secretKey,
+    }),
+  browser: async ({ paths, ports }) => {
+    // Found here, so that a machine without a browser hears it from the command and not from a log.
+    const chromium = await findChromium();
+    return server("browser", paths, { BROWSER_PORT: String(ports.browser), AGENT_HARNESS_CHROMIUM: chromium.path });
+  },
+  mail: async ({ paths, ports }) =>
+    server("mail", paths, {
+      MAIL_SMTP_PORT: String(ports.mailSmtp),
+      MAIL_WEB_PORT: String(ports.mailWeb),
+      MAIL_DATA: paths.mailData,
+    }),
+};
+
+function server(id: ServiceId, paths: HomePaths, env: Record<string, string>): ProcessSpec {
+  return {
+    name: serviceProcessName(id),
+    script: process.execPath,
+    args: [join(packageRoot(), "dist", "infra", "servers", `${id}.js`)],
+    cwd: paths.home,
+    env: {
+      PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+      HOME: process.env["HOME"] ?? paths.home,
+      AGENT_HARNESS_HOME: paths.home,
+      ...env,
+    },
+    logFile: serviceLog(paths, id),
+  };
+}

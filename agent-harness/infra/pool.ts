@@ -1,0 +1,163 @@
+import { randomBytes } from "node:crypto";
+import { HarnessError } from "../shared/errors.ts";
+import { poolPrefix, templateDatabaseName } from "../shared/names.ts";
+import {
+  type CloneStrategy,
+  copyDatabase,
+  dropDatabase,
+  emptyTrash,
+  findDatabase,
+  listDatabases,
+  maintenanceDatabase,
+  type Stamp,
+  stampStatement,
+} from "./databases.ts";
+import { type PostgresServer, type Sql, sqlName, withSql } from "./sql.ts";
+
+export interface ClaimOptions {
+  machine: string;
+  /** Fingerprint of the template database. */
+  fingerprint: string;
+  /** The name that the claimed database gets. */
+  name: string;
+  /** What is written on it, besides machine and kind. */
+  stamp: Record<string, unknown>;
+  strategy: CloneStrategy;
+}
+
+export interface Claim {
+  /** The database's own number: it stays the same when the name is given away. */
+  oid: number;
+  /** Whether a ready clone was there; otherwise one was made. */
+  warm: boolean;
+  ms: number;
+}
+
+/**
+ * Gives a database to an agent: a ready clone of the pool is renamed, which takes milliseconds at any size; without one a
+ * clone is made first. The database carries its mark from the moment it has its name.
+ */
+export async function claimDatabase(server: PostgresServer, options: ClaimOptions): Promise<Claim> {
+  return await withSql(server, maintenanceDatabase, (sql) => claimWith(sql, options));
+}
+
+/** The same on an open connection. */
+export async function claimWith(sql: Sql, options: ClaimOptions): Promise<Claim> {
+  const start = performance.now();
+  const { machine, fingerprint } = options;
+  const stamp: Stamp = { ...options.stamp, machine, kind: "agent", fingerprint, claimedAt: new Date().toISOString() };
+  // A claim that a power cut takes back is claimed again by the next launch; waiting for the disk would buy nothing.
+  await sql.query("SET synchronous_commit = off");
+  const warm = await takeReady(sql, options, stamp);
+  if (warm !== undefined) return { oid: warm, warm: true, ms: performance.now() - start };
+  await addToPool(sql, options);
+  const made = await takeReady(sql, options, stamp);
+  // Another launch took the clone that we made; its own is on the way to us.
+  return made === undefined ? await claimWith(sql, options) : { oid: made, warm: false, ms: performance.now() - start };
+}
+
+async function takeReady(sql: Sql, options: ClaimOptions, stamp: Stamp): Promise<number | undefined> {
+  await sql.query("BEGIN");
+  try {
+    // Held to the end of the transaction: two launches never pick the same clone.
+    await sql.query("SELECT pg_advisory_xact_lock(hashtext('agent-harness claim'))");
+    const { rows } = await sql.query(
+      `SELECT datname, oid::int8::text AS oid FROM pg_database
+        WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database')::json->>'machine' = $2
+        ORDER BY oid LIMIT 1`,
+      [poolPrefix(options.fingerprint), options.machine],
+    );
+    const ready = rows[0];
+    if (ready !== undefined) {
+      await sql.query(`ALTER DATABASE ${sqlName(String(ready["datname"]))} RENAME TO ${sqlName(options.name)}`);
+      await sql.query(stampStatement(options.name, stamp));
+    }
+    await sql.query("COMMIT");
+    return ready === undefined ? undefined : Number(ready["oid"]);
+  } catch (error) {
+    await sql.query("ROLLBACK");
+    throw error;
+  }
+}
+
+/** Held (shared) while a clone is made; who gets it exclusively knows that a clone without a mark is a dead one's. */
+const fillLock = "hashtext('agent-harness fill')";
+
+/** Makes one more clone. It is for the taking when it carries its mark. */
+async function addToPool(sql: Sql, options: Omit<ClaimOptions, "name" | "stamp">): Promise<void> {
+  const { fingerprint, machine, strategy } = options;
+  const template = templateDatabaseName(fingerprint);
+  const found = await findDatabase(sql, template);
+  if (found === undefined) {
+    throw new HarnessError("TEMPLATE_DATABASE_NOT_FOUND", `The template database ${template} does not exist.`, {
+      hint: "Run: agent-harness setup",
+    });
+  }
+  const name = `${poolPrefix(fingerprint)}${randomBytes(4).toString("hex")}`;
+  await sql.query(`SELECT pg_advisory_lock_shared(${fillLock})`);
+  try {
+    await copyDatabase(sql, template, name, strategy);
+    await sql.query(stampStatement(name, { machine, kind: "pool", fingerprint }));
+  } finally {
+    await sql.query(`SELECT pg_advisory_unlock_shared(${fillLock})`);
+  }
+}
+
+export interface RefillOptions {
+  machine: string;
+  fingerprint: string;
+  strategy: CloneStrategy;
+  /** How many ready clones there should be. */
+  size: number;
+}
+
+/** Brings the pool to its size, drops pools of template databases that are gone, and empties the trash. One at a time. */
+export async function refillPool(
+  server: PostgresServer,
+  options: RefillOptions,
+): Promise<{ made: number; dropped: string[] }> {
+  const { made, orphans } = await withSql(server, maintenanceDatabase, async (sql) => {
+    await sql.query("SELECT pg_advisory_lock(hashtext($1))", [`agent-harness refill ${options.fingerprint}`]);
+    let count = 0;
+    await dropHalfMade(sql);
+    while ((await readyCount(sql, options.fingerprint)) < options.size) {
+      await addToPool(sql, options);
+      count += 1;
+    }
+    return { made: count, orphans: await dropOrphans(sql, options.machine) };
+  });
+  return { made, dropped: [...orphans, ...(await emptyTrash(server, options.machine))] };
+}
+
+/** How many clones of a template database are ready. */
+export async function readyCount(sql: Sql, fingerprint: string): Promise<number> {
+  const { rows } = await sql.query("SELECT count(*)::int AS ready FROM pg_database WHERE starts_with(datname, $1)", [
+    poolPrefix(fingerprint),
+  ]);
+  return Number(rows[0]?.["ready"]);
+}
+
+/** Clones whose maker was killed before it could mark them. */
+async function dropHalfMade(sql: Sql): Promise<void> {
+  const { rows } = await sql.query(`SELECT pg_try_advisory_lock(${fillLock}) AS alone`);
+  if (rows[0]?.["alone"] !== true) return;
+  try {
+    const unmarked = (await listDatabases(sql, poolPrefix(""))).filter((one) => one.stamp === undefined);
+    for (const { name } of unmarked) await dropDatabase(sql, name);
+  } finally {
+    await sql.query(`SELECT pg_advisory_unlock(${fillLock})`);
+  }
+}
+
+async function dropOrphans(sql: Sql, machine: string): Promise<string[]> {
+  const all = await listDatabases(sql, "ah_");
+  const templates = new Set(all.filter((one) => one.isTemplate).map((one) => one.name));
+  const orphans = all.filter(
+    (one) =>
+      one.stamp?.kind === "pool" &&
+      one.stamp.machine === machine &&
+      !templates.has(templateDatabaseName(String(one.stamp["fingerprint"]))),
+  );
+  for (const { name } of orphans) await dropDatabase(sql, name);
+  return orphans.map((one) => one.name);
+}

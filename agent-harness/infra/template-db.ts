@@ -1,0 +1,147 @@
+import { randomBytes } from "node:crypto";
+import { HarnessError } from "../shared/errors.ts";
+import { poolPrefix, scratchDatabaseName, templateDatabaseName } from "../shared/names.ts";
+import type { Progress } from "../shared/progress.ts";
+import { runCommand } from "../shared/run-command.ts";
+import {
+  type DatabaseInfo,
+  dropDatabase,
+  findDatabase,
+  listDatabases,
+  maintenanceDatabase,
+  stampStatement,
+} from "./databases.ts";
+import type { BuildStep, TemplateSource } from "./fingerprint.ts";
+import { type PostgresServer, type Sql, sqlName, withSql } from "./sql.ts";
+
+/** Always in the template database: `slow-queries` reads it in the agent's own. */
+const builtInExtensions = ["pg_stat_statements"];
+
+export interface BuildOptions {
+  server: PostgresServer;
+  machine: string;
+  source: TemplateSource;
+  fingerprint: string;
+  /** Where the output of the build steps is kept. */
+  logFile: string;
+  progress: Progress;
+}
+
+/**
+ * Builds the template database of a fingerprint, unless it is there, and returns its name. It is built under a scratch
+ * name and renamed when it is whole, so that neither a failed step nor a crash can look finished; two builders take turns.
+ */
+export async function ensureTemplateDatabase(options: BuildOptions): Promise<{ name: string; built: boolean }> {
+  const name = templateDatabaseName(options.fingerprint);
+  return await withSql(options.server, maintenanceDatabase, async (sql) => {
+    await sql.query("SELECT pg_advisory_lock(hashtext($1))", [`agent-harness build ${name}`]);
+    const found = await findDatabase(sql, name);
+    if (found?.stamp?.kind === "template") return { name, built: false };
+    if (found !== undefined) {
+      throw new HarnessError("NAME_FOREIGN", `A database ${name} exists that agent-harness did not make.`, {
+        hint: `Look at it, then rename or drop it: DROP DATABASE ${name}`,
+      });
+    }
+    await build(sql, name, options);
+    return { name, built: true };
+  });
+}
+
+async function build(sql: Sql, name: string, options: BuildOptions): Promise<void> {
+  const scratch = scratchDatabaseName(options.fingerprint, randomBytes(4).toString("hex"));
+  await dropAbandoned(sql, options.fingerprint);
+  // template0: nobody can be connected to it, while one session on template1 would make this fail.
+  await sql.query(`CREATE DATABASE ${sqlName(scratch)} TEMPLATE template0`);
+  try {
+    await createExtensions(options.server, scratch, [...builtInExtensions, ...options.source.extensions]);
+    const env = options.source.envFor(scratch);
+    for (const step of options.source.steps) await runStep(step, env, options);
+    await withSql(options.server, scratch, (inside) => inside.query("VACUUM (ANALYZE)"));
+  } catch (error) {
+    await dropDatabase(sql, scratch);
+    throw error;
+  }
+  await publish(sql, scratch, name, options);
+}
+
+async function runStep(step: BuildStep, env: Record<string, string>, options: BuildOptions): Promise<void> {
+  const line = step.argv.join(" ");
+  const { exitCode, tail } = await runCommand(step.argv, {
+    cwd: step.cwd,
+    env,
+    logFile: options.logFile,
+    onLine: (text) => options.progress({ type: "detail", step: "template database", text }),
+  });
+  if (exitCode === 0) return;
+  throw new HarnessError(
+    "BUILD_STEP_FAILED",
+    `"${line}" exited with ${exitCode} while the template database was built.\n${tail.join("\n")}`,
+    {
+      hint: "Mend the step, then run: agent-harness setup",
+      leftBehind: `nothing in Postgres; the whole output is in ${options.logFile}`,
+      context: { step: line, exitCode, log: options.logFile },
+    },
+  );
+}
+
+/** Scratch databases of this fingerprint: we hold the build lock, so nobody is filling them any more. */
+async function dropAbandoned(sql: Sql, fingerprint: string): Promise<void> {
+  for (const { name } of await listDatabases(sql, scratchDatabaseName(fingerprint, ""))) await dropDatabase(sql, name);
+}
+
+async function createExtensions(server: PostgresServer, database: string, wanted: readonly string[]): Promise<void> {
+  await withSql(server, database, async (sql) => {
+    const { rows } = await sql.query("SELECT name FROM pg_available_extensions");
+    const available = new Set(rows.map((row) => row["name"]));
+    for (const extension of wanted) {
+      if (!available.has(extension)) throw extensionUnavailable(server, extension);
+      await sql.query(`CREATE EXTENSION IF NOT EXISTS ${sqlName(extension)}`);
+    }
+  });
+}
+
+function extensionUnavailable(server: PostgresServer, extension: string): HarnessError {
+  const sql = `The Postgres server at ${server.host}:${server.port} does not have the extension "${extension}".`;
+  return new HarnessError("EXTENSION_UNAVAILABLE", sql, {
+    hint: `Use a server that has it (infra.postgres.url in agent-harness.yml), or take it out of database.extensions.`,
+    leftBehind: "nothing",
+    context: { extension },
+  });
+}
+
+async function publish(sql: Sql, scratch: string, name: string, options: BuildOptions): Promise<void> {
+  await sql.query("CHECKPOINT");
+  const stamp = {
+    machine: options.machine,
+    kind: "template" as const,
+    project: options.source.project,
+    fingerprint: options.fingerprint,
+    builtAt: new Date().toISOString(),
+  };
+  await sql.query(
+    `BEGIN;
+     ALTER DATABASE ${sqlName(scratch)} RENAME TO ${sqlName(name)};
+     ALTER DATABASE ${sqlName(name)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false;
+     ${stampStatement(name, stamp)};
+     COMMIT`,
+  );
+}
+
+/** Every template database of this machine's harness, the newest first. */
+export async function listTemplateDatabases(sql: Sql, machine: string): Promise<DatabaseInfo[]> {
+  const all = await listDatabases(sql, "ah_tpl_");
+  const ours = all.filter((one) => one.stamp?.kind === "template" && one.stamp.machine === machine);
+  return ours.sort((a, b) => builtAt(b).localeCompare(builtAt(a)));
+}
+
+/** When a template database was built, as ISO text. */
+export const builtAt = (database: Pick<DatabaseInfo, "stamp">): string => String(database.stamp?.["builtAt"] ?? "");
+
+/** Drops a template database and its pool. Agents' databases were copied from it and live on. */
+export async function dropTemplateDatabase(sql: Sql, machine: string, fingerprint: string): Promise<string[]> {
+  const pool = await listDatabases(sql, poolPrefix(fingerprint));
+  const template = await findDatabase(sql, templateDatabaseName(fingerprint));
+  const ours = [...pool, ...(template === undefined ? [] : [template])].filter((one) => one.stamp?.machine === machine);
+  for (const { name } of ours) await dropDatabase(sql, name);
+  return ours.map((one) => one.name);
+}

@@ -1,0 +1,191 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { InfraConfig } from "../shared/config-schema.ts";
+import { errorNumber, HarnessError } from "../shared/errors.ts";
+import { withLock } from "../shared/lock.ts";
+import { harnessDatabase, serviceProcessName } from "../shared/names.ts";
+import type { HomePaths } from "../shared/paths.ts";
+import { isPortFree, requireFreePorts } from "../shared/ports.ts";
+import { openProcesses, type Processes, toApp } from "../shared/processes.ts";
+import { type Progress, withStep } from "../shared/progress.ts";
+import { infraPorts } from "../shared/settings.ts";
+import { openBuckets } from "./buckets.ts";
+import { ensureCredentials } from "./credentials.ts";
+import { maintenanceDatabase } from "./databases.ts";
+import { type EmbeddedOptions, prepareService, serviceLog } from "./embedded.ts";
+import { checkService } from "./health.ts";
+import { findRecord, type InfraRecord, writeRecord } from "./record.ts";
+import { resolveInfra } from "./resolve.ts";
+import { type Infra, type ServiceId, serviceIds } from "./services.ts";
+import { sqlName, withSql } from "./sql.ts";
+
+/** How long a service may take from its start to its first answer, in ms. */
+const startLimitMs = 60_000;
+
+/** The seed's two buckets, shared by everybody. */
+const sharedBuckets = ["default", "results"];
+
+export interface InfraOptions {
+  paths: HomePaths;
+  config: InfraConfig;
+  env: Readonly<Record<string, string | undefined>>;
+  progress: Progress;
+}
+
+/** Starts every service that does not answer and is ours to start; returns where they all are. Two callers take turns. */
+export async function infraUp(options: InfraOptions): Promise<Infra> {
+  const { paths, config, env, progress } = options;
+  const before = await resolveInfra(paths, config, env);
+  await mkdir(paths.logs, { recursive: true, mode: 0o700 });
+  return await withLock(
+    join(paths.home, "locks", "infra"),
+    {
+      doing: "starting or stopping infra",
+      timeoutMs: 300_000,
+      onWait: (holder) => progress({ type: "note", text: `Waiting for pid ${holder.pid}: ${holder.doing}.` }),
+    },
+    async () => {
+      const record = await agreeOnPorts(paths, env);
+      const wanted = serviceIds.filter((id) => !before[id].external);
+      for (const id of serviceIds.filter((one) => before[one].external)) await requireExternal(before, id, progress);
+      // Written first: after a crash `down` and `up` still know the ports of what may run.
+      if (wanted.length > 0) await writeRecord(paths, record);
+      const infra = await resolveInfra(paths, config, env);
+      await startMissing(infra, wanted, record, options);
+      await withStep(progress, "harness database and shared buckets", () => ensureShared(infra));
+      return infra;
+    },
+  );
+}
+
+async function agreeOnPorts(paths: HomePaths, env: InfraOptions["env"]): Promise<InfraRecord> {
+  const known = await findRecord(paths);
+  const ports = infraPorts(env);
+  if (known === undefined) return { driver: "embedded", ports, startedAt: new Date().toISOString() };
+  const explicit = (["postgres", "s3", "browser", "mailWeb", "mailSmtp"] as const).filter(
+    (key) => ports[key] !== known.ports[key] && ports[key] !== infraPorts({})[key],
+  );
+  if (explicit.length === 0) return known;
+  const differing = explicit.map((key) => `${key} ${known.ports[key]}, asked for ${ports[key]}`).join("; ");
+  throw new HarnessError("STACKS_ALIVE", `Infra was started with other ports: ${differing}.`, {
+    hint: "Run agent-harness infra down first, or unset the AGENT_…_PORT variables.",
+  });
+}
+
+async function requireExternal(infra: Infra, id: ServiceId, progress: Progress): Promise<void> {
+  const health = await checkService(infra, id);
+  if (health.healthy) return progress({ type: "skip", step: id, text: `external: ${health.detail}` });
+  throw new HarnessError("INFRA_DOWN", `The external ${id} of the config does not work: ${health.detail}`, {
+    hint: `Start it, or take infra.${id} out of agent-harness.yml to let agent-harness run its own.`,
+  });
+}
+
+async function startMissing(
+  infra: Infra,
+  wanted: readonly ServiceId[],
+  record: InfraRecord,
+  options: InfraOptions,
+): Promise<void> {
+  if (wanted.length === 0) return;
+  await using processes = await openProcesses(options.paths.pm2);
+  const running = new Set((await processes.list()).filter((one) => one.status === "online").map((one) => one.name));
+  const missing: ServiceId[] = [];
+  for (const id of wanted) {
+    const health = running.has(serviceProcessName(id)) ? await checkService(infra, id) : undefined;
+    if (health?.healthy) options.progress({ type: "skip", step: id, text: `already up: ${health.detail}` });
+    else missing.push(id);
+  }
+  if (missing.length === 0) return;
+  // Gone first: what hangs keeps its port.
+  await processes.remove(missing.map(serviceProcessName));
+  await requireServicePorts(missing, record);
+  const credentials = await ensureCredentials(options.paths);
+  const embedded = {
+    paths: options.paths,
+    credentials,
+    ports: record.ports,
+    durability: options.config.postgres.durability,
+  };
+  await Promise.all(missing.map((id) => startService(id, infra, processes, embedded, options.progress)));
+}
+
+async function requireServicePorts(missing: readonly ServiceId[], { ports }: InfraRecord): Promise<void> {
+  const families: Readonly<Record<ServiceId, Record<string, number>>> = {
+    postgres: { AGENT_DB_PORT: ports.postgres },
+    s3: { AGENT_MINIO_PORT: ports.s3 },
+    browser: { AGENT_BROWSER_PORT: ports.browser },
+    mail: { AGENT_MAILPIT_SMTP_PORT: ports.mailSmtp, AGENT_MAILPIT_WEB_PORT: ports.mailWeb },
+  };
+  for (const id of missing) {
+    await requireFreePorts(families[id], "Stop that process, or choose another port with the variable in parentheses.");
+  }
+}
+
+async function startService(
+  id: ServiceId,
+  infra: Infra,
+  processes: Processes,
+  embedded: EmbeddedOptions,
+  progress: Progress,
+): Promise<void> {
+  const start = async (): Promise<string> => {
+    await processes.start([toApp(await prepareService(id, embedded))]);
+    return await waitHealthy(id, infra, processes, serviceLog(embedded.paths, id));
+  };
+  await withStep(progress, id, start, (detail) => detail);
+}
+
+async function waitHealthy(id: ServiceId, infra: Infra, processes: Processes, logFile: string): Promise<string> {
+  const end = Date.now() + startLimitMs;
+  for (;;) {
+    const health = await checkService(infra, id);
+    if (health.healthy) return health.detail;
+    const status = (await processes.list()).find((one) => one.name === serviceProcessName(id));
+    const dead = status === undefined || status.status === "errored" || status.restarts > 1;
+    if (dead || Date.now() > end) {
+      const what = dead ? "ended at once" : `did not answer within ${startLimitMs / 1000} s (${health.detail})`;
+      throw new HarnessError("INFRA_DOWN", `The service ${id} ${what}. Its last lines:\n${await lastLines(logFile)}`, {
+        hint: `Run: agent-harness infra logs ${id}`,
+        leftBehind: "the services that did start, and their data",
+      });
+    }
+    await delay(40);
+  }
+}
+
+async function lastLines(file: string): Promise<string> {
+  const text = await readFile(file, "utf8").catch((error: unknown) => {
+    if (errorNumber(error) === "ENOENT") return "(no output)";
+    throw error;
+  });
+  return text.trimEnd().split("\n").slice(-12).join("\n");
+}
+
+async function ensureShared(infra: Infra): Promise<void> {
+  await Promise.all([ensureHarnessDatabase(infra), ensureSharedBuckets(infra)]);
+}
+
+async function ensureSharedBuckets(infra: Infra): Promise<void> {
+  const buckets = openBuckets(infra.s3);
+  for (const name of sharedBuckets) {
+    await buckets.ensure(name, { machine: infra.machine, kind: "shared" }, { adopt: true });
+  }
+}
+
+async function ensureHarnessDatabase(infra: Infra): Promise<void> {
+  await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
+    const { rows } = await sql.query("SELECT 1 FROM pg_database WHERE datname = $1", [harnessDatabase]);
+    if (rows.length === 0) await sql.query(`CREATE DATABASE ${sqlName(harnessDatabase)} TEMPLATE template0`);
+  });
+}
+
+/** Whether every service of ours listens on its port; a quick look (a millisecond), not a health check. */
+export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean> {
+  if ((await findRecord(paths)) === undefined && serviceIds.some((id) => !infra[id].external)) return false;
+  const ports = [infra.postgres.port, infra.s3.port, infra.browser.port, infra.mail.smtpPort];
+  const free = await Promise.all(
+    ports.map((port, index) => (infra[serviceIds[index] ?? "mail"].external ? false : isPortFree(port))),
+  );
+  return !free.includes(true);
+}

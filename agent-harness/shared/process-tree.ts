@@ -1,0 +1,131 @@
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+import { errorNumber, HarnessError } from "./errors.ts";
+
+const run = promisify(execFile);
+
+/** One running process of the machine, as `ps` shows it. */
+export interface ProcessInfo {
+  pid: number;
+  parent: number;
+  group: number;
+  /** When it started, as text; together with the pid it names a process for good, since pids are used again. */
+  started: string;
+  command: string;
+}
+
+const psLine = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/;
+
+/** Every process of the machine at one instant. */
+export async function listProcesses(): Promise<ProcessInfo[]> {
+  const columns = ["pid=", "ppid=", "pgid=", "lstart=", "args="].flatMap((column) => ["-o", column]);
+  const { stdout } = await ps(["-A", "-ww", ...columns]);
+  return stdout.split("\n").flatMap((line) => {
+    const [, pid, parent, group, started, command] = psLine.exec(line) ?? [];
+    if (!pid || !started) return [];
+    return [{ pid: Number(pid), parent: Number(parent), group: Number(group), started, command: command ?? "" }];
+  });
+}
+
+async function ps(args: string[]): Promise<{ stdout: string }> {
+  try {
+    return await run("ps", args, { env: { ...process.env, LC_ALL: "C" }, maxBuffer: 64 * 1024 * 1024 });
+  } catch (cause) {
+    if (errorNumber(cause) !== "ENOENT") throw cause;
+    throw new HarnessError(
+      "PROGRAM_MISSING",
+      "The program ps was not found; without it no process tree can be stopped.",
+      {
+        hint: "Install it (Debian, Ubuntu: apt-get install procps).",
+        cause,
+      },
+    );
+  }
+}
+
+/** A process and everything below it, from one snapshot; empty when the pid is not there. */
+export function treeOf(pid: number, all: readonly ProcessInfo[]): ProcessInfo[] {
+  const found = all.filter((one) => one.pid === pid);
+  for (const known of found) {
+    for (const child of all) {
+      if (child.parent === known.pid && child.pid !== known.pid && !found.includes(child)) found.push(child);
+    }
+  }
+  return found;
+}
+
+/** The processes whose environment has `name=value`: ours even when they left their tree by setsid or a double fork. */
+export async function findMarked(name: string, value: string): Promise<ProcessInfo[]> {
+  const pids =
+    process.platform === "linux" ? await markedOnLinux(`${name}=${value}`) : await markedByPs(`${name}=${value}`);
+  if (pids.size === 0) return [];
+  return (await listProcesses()).filter((one) => pids.has(one.pid) && one.pid !== process.pid);
+}
+
+async function markedOnLinux(mark: string): Promise<Set<number>> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
+  const marked = await Promise.all(
+    pids.map(async (pid) => {
+      // Another user's process, or one that just ended: neither is ours to find.
+      const environ = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+      return environ.split("\0").includes(mark) ? Number(pid) : undefined;
+    }),
+  );
+  return new Set(marked.filter((pid) => pid !== undefined));
+}
+
+async function markedByPs(mark: string): Promise<Set<number>> {
+  const { stdout } = await ps(["-A", "-E", "-ww", "-o", "pid=", "-o", "command="]);
+  const lines = stdout.split("\n").filter((line) => line.split(" ").includes(mark));
+  return new Set(lines.map((line) => Number.parseInt(line, 10)));
+}
+
+/** Stops a process and everything below it: SIGTERM, and SIGKILL for what still runs after `graceMs`. */
+export async function killTree(pid: number, options: { graceMs?: number } = {}): Promise<void> {
+  await killAll(treeOf(pid, await listProcesses()), options);
+}
+
+/** Stops exactly these processes (start times are compared, so a pid that was used again is left alone). */
+export async function killAll(targets: readonly ProcessInfo[], options: { graceMs?: number } = {}): Promise<void> {
+  for (const target of targets) signal(target.pid, "SIGTERM");
+  const end = Date.now() + (options.graceMs ?? 1500);
+  let left = targets.filter((target) => isAlive(target.pid));
+  while (left.length > 0 && Date.now() < end) {
+    await delay(25);
+    left = left.filter((target) => isAlive(target.pid));
+  }
+  if (left.length === 0) return;
+  const now = await listProcesses();
+  for (const target of left) if (isSame(target, now)) signal(target.pid, "SIGKILL");
+}
+
+function isSame(target: ProcessInfo, now: readonly ProcessInfo[]): boolean {
+  return now.some((one) => one.pid === target.pid && one.started === target.started);
+}
+
+/** Whether a process with this pid runs now. */
+export function isAlive(pid: number): boolean {
+  return signal(pid, 0);
+}
+
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch (error) {
+    // EPERM: it is there and belongs to somebody else.
+    return errorNumber(error) === "EPERM";
+  }
+}
+
+/** When a process started (text to compare), or undefined when it does not run. Read from /proc where there is one. */
+export async function startTimeOf(pid: number): Promise<string | undefined> {
+  if (process.platform === "linux") {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+    // The program's name, in parentheses, may hold blanks; the start time is the 20th field after it.
+    return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  }
+  if (!isAlive(pid)) return undefined;
+  return (await listProcesses()).find((one) => one.pid === pid)?.started;
+}

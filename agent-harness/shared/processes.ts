@@ -1,0 +1,256 @@
+import { spawn } from "node:child_process";
+import { mkdir, open, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { connect } from "node:net";
+import { join } from "node:path";
+import type PM2 from "pm2";
+import { errorText, HarnessError } from "./errors.ts";
+import { withLock } from "./lock.ts";
+
+/*
+ * The one home of pm2 (ADR 0005). What its API promises and what it does differ in many places; each work-around
+ * below names the trap it is for.
+ */
+
+/** One process as PM2 gets it: the shape of an entry of an ecosystem file. */
+export interface ProcessSpec {
+  name: string;
+  /** Absolute path of an executable. */
+  script: string;
+  args: string[];
+  cwd: string;
+  /** The whole environment; nothing is inherited. */
+  env: Record<string, string>;
+  /** One log for both streams, as a person reads a terminal. */
+  logFile: string;
+  /** The user to run as, when we are root. */
+  uid?: number;
+  gid?: number;
+  /** How long it may take to end by itself before it is killed, in ms. (Default: 3000) */
+  killTimeoutMs?: number;
+}
+
+/** What PM2 says of one process. */
+export interface ProcessStatus {
+  name: string;
+  status: "online" | "stopping" | "stopped" | "launching" | "errored" | "one-launch-status" | "waiting restart";
+  /** Absent while it does not run. */
+  pid?: number;
+  restarts: number;
+  /** When it was last started, ms since 1970. */
+  startedAt: number;
+  logFile: string;
+}
+
+/** A connection to one PM2 daemon; close it, or the program never ends. */
+export interface Processes extends AsyncDisposable {
+  /** Starts processes anew: one of the same name is deleted first, since PM2 would keep its old folder and env. */
+  start(apps: readonly App[]): Promise<void>;
+  /** Stops and forgets processes by their full names; unknown names are fine. */
+  remove(names: readonly string[]): Promise<void>;
+  list(): Promise<ProcessStatus[]>;
+  /** Ends the daemon and all it runs. */
+  stopDaemon(): Promise<void>;
+}
+
+/** How long PM2 may take for one call, in ms. */
+const callLimitMs = 20_000;
+
+/** Connects to the PM2 daemon of `home`, starting it when it does not run. */
+export async function openProcesses(home: string): Promise<Processes> {
+  await ensureDaemon(home);
+  const pm2 = await loadPm2(home);
+  await call("connect", (done) => pm2.connect(done));
+  return {
+    start: (apps) => start(pm2, apps),
+    remove: (names) => remove(pm2, names),
+    list: () => list(pm2),
+    stopDaemon: () => stopDaemon(pm2, home),
+    // disconnect() only closes our end of the socket; it calls nobody back.
+    [Symbol.asyncDispose]: async () => pm2.disconnect(),
+  };
+}
+
+/** Connects only when the daemon runs already: what to use for looking and for stopping. */
+export async function findProcesses(home: string): Promise<Processes | undefined> {
+  return (await daemonAnswers(home)) ? await openProcesses(home) : undefined;
+}
+
+/** PM2 reads PM2_HOME when it is loaded, so one node process can talk to one daemon only. */
+async function loadPm2(home: string): Promise<typeof PM2> {
+  if (loadedHome !== undefined && loadedHome !== home) {
+    throw new HarnessError(
+      "INTERNAL",
+      `PM2 was loaded for ${loadedHome} in this process; it cannot serve ${home} too.`,
+    );
+  }
+  if (loadedHome === undefined) {
+    for (const key of Object.keys(process.env)) if (key.startsWith("PM2_")) delete process.env[key];
+    Object.assign(process.env, {
+      PM2_HOME: home,
+      PM2_PROGRAMMATIC: "true", // no banner, no tables on our stdout
+      PM2_DISCRETE_MODE: "true",
+      PM2_NO_INTERACTION: "true", // no agent process of pm2.io
+      PM2_CONCURRENT_ACTIONS: "8", // two at a time otherwise
+    });
+    loadedHome = home;
+  }
+  return (await import("pm2")).default;
+}
+
+let loadedHome: string | undefined;
+
+/**
+ * Starts the daemon ourselves, with a clean environment: PM2's own client would hand it the whole environment of
+ * whoever came first, and its folder, which could then not be deleted.
+ */
+async function ensureDaemon(home: string): Promise<void> {
+  if (await daemonAnswers(home)) return;
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  await withLock(join(home, "lock"), { doing: "starting the PM2 daemon" }, async () => {
+    if (await daemonAnswers(home)) return;
+    // Sockets of a daemon that was killed: a connect would be refused, a bind too.
+    for (const name of ["rpc.sock", "pub.sock"]) await rm(join(home, name), { force: true });
+    for (const folder of ["logs", "pids", "modules"]) await mkdir(join(home, folder), { recursive: true });
+    await spawnDaemon(home);
+  });
+}
+
+async function spawnDaemon(home: string): Promise<void> {
+  const require = createRequire(import.meta.url);
+  const log = await open(join(home, "pm2.log"), "a", 0o600);
+  const env = Object.fromEntries(
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"].flatMap((key) => {
+      const value = process.env[key];
+      return value === undefined ? [] : [[key, value]];
+    }),
+  );
+  const daemon = spawn(process.execPath, [require.resolve("pm2/lib/Daemon.js")], {
+    cwd: home,
+    detached: true,
+    env: { ...env, PM2_HOME: home, SILENT: "true" },
+    stdio: ["ignore", log.fd, log.fd, "ipc"],
+  });
+  try {
+    await call("daemon", (done) => {
+      daemon.once("error", done);
+      daemon.once("exit", (code) =>
+        done(new Error(`it ended at once with code ${code}; see ${join(home, "pm2.log")}`)),
+      );
+      daemon.once("message", () => done(null));
+    });
+  } finally {
+    if (daemon.connected) daemon.disconnect();
+    daemon.removeAllListeners();
+    daemon.unref();
+    await log.close();
+  }
+}
+
+function daemonAnswers(home: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(join(home, "rpc.sock"));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // No file, or a file whose daemon is gone.
+    socket.once("error", () => resolve(false));
+  });
+}
+
+async function start(pm2: typeof PM2, apps: readonly App[]): Promise<void> {
+  if (apps.length === 0) return;
+  const known = new Set((await list(pm2)).map((one) => one.name));
+  await remove(
+    pm2,
+    apps.map((app) => app.name).filter((name) => known.has(name)),
+  );
+  await call("start", (done) => pm2.start({ apps } as unknown as PM2.StartOptions, done));
+  // A process that could not be prepared is missing from the list while the call succeeds.
+  const running = new Set((await list(pm2)).map((one) => one.name));
+  const missing = apps.map((app) => app.name).filter((name) => !running.has(name));
+  if (missing.length > 0) {
+    throw new HarnessError("PM2_UNAVAILABLE", `PM2 did not start ${missing.join(", ")}.`, {
+      hint: `Look into ${join(process.env["PM2_HOME"] ?? "", "pm2.log")}, then run the command again.`,
+    });
+  }
+}
+
+/** An entry of an ecosystem file, in PM2's own words. */
+export type App = { name: string } & Record<string, unknown>;
+
+/** The ecosystem entry of a process; a stack's entries lie in its process file. */
+export function toApp(spec: ProcessSpec): App {
+  return {
+    name: spec.name,
+    script: spec.script,
+    args: spec.args,
+    cwd: spec.cwd,
+    interpreter: "none", // the real program is the root of its tree, not a wrapper
+    env: spec.env,
+    filter_env: [""], // every name contains "": nothing of the caller's environment gets in (`true` does nothing)
+    out_file: spec.logFile,
+    error_file: spec.logFile,
+    merge_logs: true, // no "-0" put into the file's name
+    max_restarts: 3,
+    min_uptime: 1000,
+    exp_backoff_restart_delay: 100,
+    kill_timeout: spec.killTimeoutMs ?? 3000,
+    vizion: false, // no git parsing of the folder
+    ...(spec.uid === undefined ? {} : { uid: spec.uid, gid: spec.gid }),
+  };
+}
+
+async function remove(pm2: typeof PM2, names: readonly string[]): Promise<void> {
+  // One call a name: given several, PM2 stops at the first that it does not know.
+  await Promise.all(
+    names.map((name) =>
+      call("delete", (done) => pm2.delete(name, (error) => done(isUnknownName(error) ? null : error))),
+    ),
+  );
+}
+
+const isUnknownName = (error: unknown): boolean => /not found|doesn't exist/i.test(errorText(first(error)));
+
+async function list(pm2: typeof PM2): Promise<ProcessStatus[]> {
+  const all = await call<PM2.ProcessDescription[]>("list", (done) => pm2.list(done));
+  return (all ?? []).map((one) => ({
+    name: one.name ?? "",
+    status: (one.pm2_env?.status ?? "stopped") as ProcessStatus["status"],
+    ...(one.pid ? { pid: one.pid } : {}),
+    restarts: one.pm2_env?.restart_time ?? 0,
+    startedAt: one.pm2_env?.pm_uptime ?? 0,
+    logFile: one.pm2_env?.pm_out_log_path ?? "",
+  }));
+}
+
+async function stopDaemon(pm2: typeof PM2, home: string): Promise<void> {
+  await call("stop the daemon", (done) => pm2.killDaemon((error) => done(error)));
+  for (const name of ["rpc.sock", "pub.sock", "pm2.pid"]) await rm(join(home, name), { force: true });
+}
+
+/** Turns a callback into a promise with a limit: some of PM2's calls never come back. */
+async function call<T>(
+  what: string,
+  run: (done: (error: unknown, result?: T) => void) => void,
+): Promise<T | undefined> {
+  return await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(
+        new HarnessError("PM2_UNAVAILABLE", `PM2 did not answer "${what}" within ${callLimitMs / 1000} s.`, { hint }),
+      );
+    }, callLimitMs);
+    run((error, result) => {
+      clearTimeout(timer);
+      const cause = first(error);
+      if (!cause) return resolve(result);
+      reject(new HarnessError("PM2_UNAVAILABLE", `PM2 could not ${what}: ${errorText(cause)}`, { hint, cause }));
+    });
+  });
+}
+
+const hint = "Run: agent-harness infra down && agent-harness infra up";
+
+/** PM2 rejects with an array of errors where it started several. */
+const first = (error: unknown): unknown => (Array.isArray(error) ? error[0] : error);

@@ -1,0 +1,35 @@
+import { execFile } from "node:child_process";
+import { appendFile, mkdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { promisify } from "node:util";
+import { findText } from "../shared/files.ts";
+
+const run = promisify(execFile);
+
+/** The rendered files of every agent, in the words of gitignore. */
+const patterns = [".env.agent.*", "ecosystem.agent.*.config.cjs", "CLAUDE.agent.*.md"];
+
+const heading = "# rendered by agent-harness";
+
+/** Lists the rendered files in `.git/info/exclude`, so that they never count as work; does nothing outside of git. */
+export async function excludeFromGit(workdir: string): Promise<void> {
+  const path = await excludePath(workdir);
+  if (path === undefined) return;
+  const text = (await findText(path)) ?? "";
+  const lines = text.split("\n");
+  const missing = patterns.filter((pattern) => !lines.includes(pattern));
+  if (missing.length === 0) return;
+  await mkdir(dirname(path), { recursive: true });
+  const start = text === "" || text.endsWith("\n") ? "" : "\n";
+  await appendFile(path, `${start}${[heading, ...missing].join("\n")}\n`);
+}
+
+async function excludePath(workdir: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await run("git", ["-C", workdir, "rev-parse", "--git-path", "info/exclude"]);
+    return resolve(workdir, stdout.trim());
+  } catch {
+    // Not a git work tree, or no git here: nothing that could count the files as work.
+    return undefined;
+  }
+}

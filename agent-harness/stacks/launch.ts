@@ -1,0 +1,167 @@
+import { resolve } from "node:path";
+import { type Infra, infraIsUp, infraUp, resolveInfra } from "../infra/index.ts";
+import { asHarnessError } from "../shared/errors.ts";
+import { withLock } from "../shared/lock.ts";
+import { parseAgentId } from "../shared/names.ts";
+import { templatePath } from "../shared/paths.ts";
+import { openProcesses } from "../shared/processes.ts";
+import { type Progress, silent, withStep } from "../shared/progress.ts";
+import { waitHealthy } from "./health.ts";
+import { type Ledger, readLedger, writeLedger } from "./ledger.ts";
+import { planStack, type StackPlan } from "./plan.ts";
+import type { Project } from "./project.ts";
+import { rebuildLedger } from "./rebuild.ts";
+import { startRefill } from "./refill.ts";
+import { stackLock } from "./registry.ts";
+import type { LaunchContext, Resource } from "./resource.ts";
+import { resources } from "./resources/index.ts";
+import { type ReadyTemplate, readyTemplate } from "./template.ts";
+
+export interface LaunchOptions {
+  project: Project;
+  id: number;
+  /** Build the template database first when the project's files have changed. */
+  fresh?: boolean;
+  /** Variables on top of the config's, for this launch. */
+  extraEnv?: Readonly<Record<string, string>>;
+  progress?: Progress;
+}
+
+/** What a launch made. */
+export interface LaunchResult {
+  ledger: Ledger;
+  template: Pick<ReadyTemplate, "name" | "stale" | "strategy" | "reason">;
+  ms: number;
+}
+
+/**
+ * Brings up the stack of an agent and returns when it is healthy; a stack that is up already is looked at and repaired.
+ * What a killed launch left is taken on. Starts infra and builds the template database when they are missing.
+ */
+export async function launch(options: LaunchOptions): Promise<LaunchResult> {
+  const start = performance.now();
+  const id = parseAgentId(options.id);
+  const progress = options.progress ?? silent;
+  const { project } = options;
+  const infra = await readyInfra(project, progress);
+  const plan = await planStack({ project, infra, id, extraEnv: options.extraEnv ?? {} });
+  const template = await readyTemplate({ project, infra, progress, want: options.fresh ? "current" : "any" });
+  if (template.stale) {
+    progress({
+      type: "note",
+      text: `The project's files have changed since ${template.name} was built; it is used all the same. To build it anew: agent-harness setup`,
+    });
+  }
+  const ledger = await withLock(
+    stackLock(project.paths, id),
+    {
+      doing: `working on the stack of agent ${id}`,
+      timeoutMs: 180_000,
+      onWait: (holder) => progress({ type: "note", text: `Waiting for pid ${holder.pid}: ${holder.doing}.` }),
+    },
+    () => make({ project, infra, plan, template, progress }),
+  );
+  await startRefill(project);
+  return { ledger, template, ms: performance.now() - start };
+}
+
+/** The infra of a project, started when it does not run. */
+export async function readyInfra(project: Project, progress: Progress): Promise<Infra> {
+  const { paths, config, env } = project;
+  const infra = await resolveInfra(paths, config.infra, env);
+  return (await infraIsUp(paths, infra)) ? infra : await infraUp({ paths, config: config.infra, env, progress });
+}
+
+interface Making {
+  project: Project;
+  infra: Infra;
+  plan: StackPlan;
+  template: ReadyTemplate;
+  progress: Progress;
+}
+
+async function make({ project, infra, plan, template, progress }: Making): Promise<Ledger> {
+  const ledger = await openLedger(project, infra, plan);
+  const context: LaunchContext = {
+    paths: project.paths,
+    infra,
+    ledger,
+    progress,
+    plan,
+    template,
+    instructionsTemplate:
+      project.config.instructions === undefined
+        ? templatePath("CLAUDE.agent.md.hbs")
+        : resolve(project.folder, project.config.instructions),
+  };
+  try {
+    for (const resource of resources) await ensureResource(resource, context);
+    await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
+  } catch (error) {
+    ledger.status = "failed";
+    await writeLedger(project.paths, ledger);
+    throw asHarnessError(error);
+  }
+  ledger.status = "ready";
+  await writeLedger(project.paths, ledger);
+  return ledger;
+}
+
+async function ensureResource(resource: Resource, context: LaunchContext): Promise<void> {
+  const { ledger, paths } = context;
+  const { kind } = resource;
+  const known = ledger.resources.find((one) => one.kind === kind);
+  const entry = known ?? { kind, state: "creating" as const, at: "", data: {} };
+  if (known === undefined) ledger.resources.push(entry);
+  entry.state = "creating";
+  entry.at = new Date().toISOString();
+  await writeLedger(paths, ledger);
+  entry.data = await withStep(context.progress, kind, () => resource.ensure(context));
+  entry.state = "created";
+  await writeLedger(paths, ledger);
+}
+
+async function checkHealth(context: LaunchContext, settleMs: number): Promise<void> {
+  await using pm2 = await openProcesses(context.paths.pm2);
+  await waitHealthy(context.plan.processes, pm2, context, settleMs);
+}
+
+/** The stack's ledger, with what this launch will make; one that could not be read is rebuilt from what exists. */
+async function openLedger(project: Project, infra: Infra, plan: StackPlan): Promise<Ledger> {
+  const found = await readLedger(project.paths, plan.id);
+  const now = new Date().toISOString();
+  const known =
+    found === undefined
+      ? undefined
+      : "ledger" in found
+        ? found.ledger
+        : await rebuildLedger({ paths: project.paths, infra, id: plan.id });
+  return {
+    version: 1,
+    id: plan.id,
+    project: project.name,
+    repository: project.repository,
+    workdir: plan.workdir,
+    configPath: project.path,
+    status: "launching",
+    createdAt: known?.createdAt ?? now,
+    updatedAt: now,
+    ports: plan.values.ports,
+    urls: urlsOf(plan),
+    resources: known?.resources ?? [],
+    processes: plan.processes.map(({ name, spec, aliases, port, health }) => ({
+      process: name,
+      name: spec.name,
+      aliases,
+      logFile: spec.logFile,
+      ...(port === undefined ? {} : { port }),
+      ...(health === undefined ? {} : { healthUrl: health.url }),
+    })),
+  };
+}
+
+/** The URLs that a person can open: those of the ports that a running process listens on. */
+function urlsOf({ processes, values }: StackPlan): Record<string, string> {
+  const used = new Set(processes.map((one) => one.port));
+  return Object.fromEntries(Object.entries(values.urls).filter(([name]) => used.has(values.ports[name] ?? -1)));
+}

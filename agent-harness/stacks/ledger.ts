@@ -1,0 +1,115 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { HarnessError } from "../shared/errors.ts";
+import { findText, setAside, writeFileAtomic } from "../shared/files.ts";
+import { agentIds } from "../shared/names.ts";
+import { type HomePaths, removeFolder } from "../shared/paths.ts";
+
+/*
+ * The ledger is the record of what one stack's launch created, at <home>/stacks/<id>/ledger.json. It is written before
+ * and after each resource is made, so that whatever kills us, the next launch or teardown knows where to go on. It
+ * holds names and numbers, never secrets.
+ */
+
+/** The things a stack owns, in the order in which they are made. The one list of them. */
+export const resourceKinds = [
+  "ports",
+  "database",
+  "bucket",
+  "mailbox",
+  "env-file",
+  "instructions",
+  "process-file",
+  "after-clone",
+  "processes",
+] as const;
+export type ResourceKind = (typeof resourceKinds)[number];
+
+const entry = z.object({
+  kind: z.enum(resourceKinds),
+  /** `creating` and `destroying` are what a killed command leaves. */
+  state: z.enum(["creating", "created", "destroying"]),
+  at: z.string(),
+  /** What ensure made: names and numbers. */
+  data: z.record(z.string(), z.unknown()).default({}),
+});
+
+const processEntry = z.object({
+  /** The process's name in the config. */
+  process: z.string(),
+  /** Its name in PM2. */
+  name: z.string(),
+  aliases: z.array(z.string()),
+  logFile: z.string(),
+  port: z.int().optional(),
+  healthUrl: z.string().optional(),
+});
+
+const schema = z.object({
+  version: z.literal(1),
+  id: z.int().min(agentIds.min).max(agentIds.max),
+  project: z.string(),
+  repository: z.string(),
+  /** Where the stack's processes run and its files lie. */
+  workdir: z.string(),
+  configPath: z.string(),
+  status: z.enum(["launching", "ready", "failed", "tearing-down"]),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  ports: z.record(z.string(), z.int()),
+  urls: z.record(z.string(), z.string()),
+  resources: z.array(entry),
+  processes: z.array(processEntry),
+});
+
+export type Ledger = z.output<typeof schema>;
+export type LedgerEntry = z.output<typeof entry>;
+export type LedgerProcess = z.output<typeof processEntry>;
+
+const ledgerPath = (paths: HomePaths, id: number): string => join(paths.stacks, String(id), "ledger.json");
+
+/** What was read, or where an unreadable file is kept now. */
+export type LedgerFound = { ledger: Ledger } | { corrupt: string } | undefined;
+
+/** Reads a ledger. One that cannot be understood is set aside; the caller rebuilds it from what exists. */
+export async function readLedger(paths: HomePaths, id: number): Promise<LedgerFound> {
+  const path = ledgerPath(paths, id);
+  const text = await findText(path);
+  if (text === undefined) return undefined;
+  try {
+    return { ledger: schema.parse(JSON.parse(text)) };
+  } catch {
+    return { corrupt: await setAside(path) };
+  }
+}
+
+/** The ledger of a stack that must be there. */
+export async function getLedger(paths: HomePaths, id: number): Promise<Ledger> {
+  const found = await readLedger(paths, id);
+  if (found !== undefined && "ledger" in found) return found.ledger;
+  const kept = found === undefined ? "" : ` Its ledger could not be read and is kept as ${found.corrupt}.`;
+  throw new HarnessError("STACK_NOT_FOUND", `There is no stack of agent ${id}.${kept}`, {
+    hint: `Run: agent-harness launch ${id}`,
+  });
+}
+
+/** Writes a ledger so that it survives whatever comes next. */
+export async function writeLedger(paths: HomePaths, ledger: Ledger): Promise<void> {
+  ledger.updatedAt = new Date().toISOString();
+  await writeFileAtomic(ledgerPath(paths, ledger.id), `${JSON.stringify(ledger, null, 2)}\n`);
+}
+
+/** Forgets a stack: its ledger and its logs. */
+export async function removeLedger(paths: HomePaths, id: number): Promise<void> {
+  await removeFolder(join(paths.stacks, String(id)), paths.home);
+}
+
+/** Ids that have a folder of state, with or without a readable ledger, in order. */
+export async function listStackIds(paths: HomePaths): Promise<number[]> {
+  const entries = await readdir(paths.stacks).catch(() => []);
+  return entries
+    .filter((name) => /^[1-9][0-9]?$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+}

@@ -1,0 +1,137 @@
+import { join, resolve } from "node:path";
+import type { Infra } from "../infra/index.ts";
+import type { AfterCloneConfig, CommandConfig, ProcessConfig } from "../shared/config-schema.ts";
+import { HarnessError } from "../shared/errors.ts";
+import { processName } from "../shared/names.ts";
+import { stackFolder } from "../shared/paths.ts";
+import type { ProcessSpec } from "../shared/processes.ts";
+import { binPath, commandWords, findExecutable } from "../shared/words.ts";
+import { layEnv, processEnv, type StackValues, stackEnv, stackPorts, stackValues } from "./env.ts";
+import type { Project } from "./project.ts";
+import { fill } from "./render.ts";
+
+/** The variable that marks every process of a stack, also those that left their tree. */
+export const markVariable = "AGENT_HARNESS_MARK";
+
+/** The mark of one stack: this harness and the agent id. */
+export const stackMark = (machine: string, id: number): string => `${machine}/agent-${id}`;
+
+export interface PlannedProcess {
+  /** Its name in the config. */
+  name: string;
+  spec: ProcessSpec;
+  aliases: string[];
+  dependsOn: string[];
+  port?: number;
+  health?: { url: string; timeoutMs: number };
+}
+
+export type PlannedStep = { type: "sql"; sql: string } | { type: "run"; argv: string[]; cwd: string };
+
+/** All that a launch will make, worked out before anything is made, so that a wrong config leaves nothing behind. */
+export interface StackPlan {
+  id: number;
+  workdir: string;
+  values: StackValues;
+  /** What the env file holds. */
+  env: Record<string, string>;
+  processes: PlannedProcess[];
+  afterClone: PlannedStep[];
+}
+
+export interface PlanOptions {
+  project: Project;
+  infra: Infra;
+  id: number;
+  /** Variables of the command line, on top of the config's. */
+  extraEnv?: Readonly<Record<string, string>>;
+}
+
+/** Works out a stack. Throws TEMPLATE_INVALID, EXECUTABLE_NOT_FOUND or ENV_VALUE_UNSUPPORTED for what cannot work. */
+export async function planStack({ project, infra, id, extraEnv }: PlanOptions): Promise<StackPlan> {
+  const { config, folder } = project;
+  const ports = stackPorts(config.ports, id);
+  const values = stackValues({ id, project: project.name, workdir: folder, ports, infra });
+  const env = stackEnv(values, config.env, extraEnv);
+  const enabled = Object.entries(config.processes).filter(([, one]) => !one.enabledBy || env[one.enabledBy] === "true");
+  const names = new Set(enabled.map(([name]) => name));
+  const processes = await Promise.all(
+    enabled.map(([name, one]) => planProcess(name, one, { project, infra, id, values, env, names })),
+  );
+  const afterClone = config.database.afterClone.map((step, index) =>
+    planStep(step, `database.afterClone.${index}`, values, env),
+  );
+  return { id, workdir: folder, values, env, processes, afterClone };
+}
+
+interface ProcessContext {
+  project: Project;
+  infra: Infra;
+  id: number;
+  values: StackValues;
+  env: Record<string, string>;
+  names: ReadonlySet<string>;
+}
+
+async function planProcess(name: string, config: ProcessConfig, context: ProcessContext): Promise<PlannedProcess> {
+  const { project, infra, id, values, env } = context;
+  const where = `processes.${name}`;
+  const cwd = resolve(project.folder, config.cwd);
+  const path = binPath(project.folder, cwd);
+  const argv = fillCommand(config.command, `${where}.command`, values, env);
+  const own = layEnv(env, config.env, values, `${where}.env`);
+  const port = config.port === undefined ? undefined : values.ports[config.port];
+  return {
+    name,
+    aliases: config.aliases,
+    dependsOn: config.dependsOn.filter((other) => context.names.has(other)),
+    ...(port === undefined ? {} : { port }),
+    ...(config.health === undefined || port === undefined
+      ? {}
+      : { health: { url: `http://localhost:${port}${config.health.path}`, timeoutMs: config.health.timeoutMs } }),
+    spec: {
+      name: processName(id, name),
+      script: await getExecutable(argv[0] ?? "", { cwd, path, where }),
+      args: argv.slice(1),
+      cwd,
+      env: processEnv({ ...own, [markVariable]: stackMark(infra.machine, id) }, path),
+      logFile: join(stackFolder(id, project.paths.home), "logs", `${name}.log`),
+    },
+  };
+}
+
+/** The words of a command, each filled in by itself: a value with blanks stays one argument. */
+export function fillCommand(
+  command: CommandConfig,
+  where: string,
+  values: StackValues,
+  env: Record<string, string>,
+): string[] {
+  return commandWords(command).map((word) => fill(word, { ...values, env }, where));
+}
+
+function planStep(
+  step: AfterCloneConfig,
+  where: string,
+  values: StackValues,
+  env: Record<string, string>,
+): PlannedStep {
+  if ("sql" in step) return { type: "sql", sql: fill(step.sql, { ...values, env }, where) };
+  return { type: "run", argv: fillCommand(step.run, where, values, env), cwd: resolve(values.workdir, step.cwd) };
+}
+
+async function getExecutable(name: string, options: { cwd: string; path: string[]; where: string }): Promise<string> {
+  // The Node that runs us, wherever PATH points.
+  if (name === "node") return process.execPath;
+  const found = await findExecutable(name, options);
+  if (found !== undefined) return found;
+  throw new HarnessError(
+    "EXECUTABLE_NOT_FOUND",
+    `${options.where}: there is no program "${name}" to run in ${options.cwd}.`,
+    {
+      hint: "Install the project's dependencies and build it, or correct the command in agent-harness.yml.",
+      leftBehind: "nothing",
+      context: { program: name },
+    },
+  );
+}

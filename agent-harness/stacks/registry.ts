@@ -1,0 +1,101 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { HarnessError } from "../shared/errors.ts";
+import { findText, setAside, writeFileAtomic } from "../shared/files.ts";
+import { withLock } from "../shared/lock.ts";
+import { agentIds } from "../shared/names.ts";
+import type { HomePaths } from "../shared/paths.ts";
+import { listStackIds, readLedger } from "./ledger.ts";
+
+/*
+ * The registry says which repository holds which agent id on this machine. Ports follow from the id, so an id is taken
+ * once on the machine, not once a repository.
+ */
+
+const entry = z.object({
+  repository: z.string(),
+  project: z.string(),
+  workdir: z.string(),
+  configPath: z.string(),
+  claimedAt: z.string(),
+});
+
+const schema = z.object({ version: z.literal(1), stacks: z.record(z.string().regex(/^[1-9][0-9]?$/), entry) });
+
+export type RegistryEntry = z.output<typeof entry> & { id: number };
+
+/** Every claimed id, in order. A registry that cannot be read is set aside and rebuilt from the ledgers. */
+export async function listClaims(paths: HomePaths): Promise<RegistryEntry[]> {
+  const { stacks } = await read(paths);
+  return Object.entries(stacks)
+    .map(([id, claim]) => ({ id: Number(id), ...claim }))
+    .sort((a, b) => a.id - b.id);
+}
+
+/** Claims an id for a repository; claiming what one has is fine. AGENT_ID_TAKEN names the holder and a free id. */
+export async function claimId(paths: HomePaths, claim: Omit<RegistryEntry, "claimedAt">): Promise<void> {
+  await change(paths, (stacks) => {
+    const { id, ...facts } = claim;
+    const holder = stacks[String(id)];
+    if (holder !== undefined && holder.repository !== claim.repository) {
+      const free = firstFree(stacks);
+      throw new HarnessError("AGENT_ID_TAKEN", `Agent ${id} belongs to ${holder.repository}.`, {
+        hint:
+          free === undefined
+            ? `Tear one down: agent-harness teardown ${id}`
+            : `Use a free id: agent-harness launch ${free}`,
+        leftBehind: "nothing",
+        context: { id, repository: holder.repository, free },
+      });
+    }
+    stacks[String(id)] = { ...facts, claimedAt: holder?.claimedAt ?? new Date().toISOString() };
+  });
+}
+
+/** Gives an id back; one that nobody holds is fine. */
+export async function releaseId(paths: HomePaths, id: number): Promise<void> {
+  await change(paths, (stacks) => {
+    delete stacks[String(id)];
+  });
+}
+
+type Stacks = z.output<typeof schema>["stacks"];
+
+function firstFree(stacks: Stacks): number | undefined {
+  for (let id: number = agentIds.min; id <= agentIds.max; id += 1) if (stacks[String(id)] === undefined) return id;
+  return undefined;
+}
+
+async function change(paths: HomePaths, edit: (stacks: Stacks) => void): Promise<void> {
+  await withLock(paths.registryLock, { doing: "changing the registry" }, async () => {
+    const registry = await read(paths);
+    edit(registry.stacks);
+    await writeFileAtomic(paths.registry, `${JSON.stringify(registry, null, 2)}\n`);
+  });
+}
+
+async function read(paths: HomePaths): Promise<z.output<typeof schema>> {
+  const text = await findText(paths.registry);
+  if (text === undefined) return await rebuild(paths);
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    await setAside(paths.registry);
+    return await rebuild(paths);
+  }
+}
+
+/** The ledgers know what the registry knew. */
+async function rebuild(paths: HomePaths): Promise<z.output<typeof schema>> {
+  const stacks: Stacks = {};
+  for (const id of await listStackIds(paths)) {
+    const found = await readLedger(paths, id);
+    if (found === undefined || "corrupt" in found) continue;
+    const { repository, project, workdir, configPath, createdAt } = found.ledger;
+    stacks[String(id)] = { repository, project, workdir, configPath, claimedAt: createdAt };
+  }
+  return { version: 1, stacks };
+}
+
+/** The lock that one stack's launch, reset and teardown take turns on. */
+export const stackLock = (paths: HomePaths, id: number): string => join(paths.home, "locks", `stack-${id}`);

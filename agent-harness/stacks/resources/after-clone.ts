@@ -1,0 +1,66 @@
+import { join } from "node:path";
+import { withSql } from "../../infra/index.ts";
+import { errorText, HarnessError } from "../../shared/errors.ts";
+import { databaseName } from "../../shared/names.ts";
+import { stackFolder } from "../../shared/paths.ts";
+import { runCommand } from "../../shared/run-command.ts";
+import { binPath } from "../../shared/words.ts";
+import { processEnv } from "../env.ts";
+import type { PlannedStep } from "../plan.ts";
+import { entryOf, type LaunchContext, type Resource } from "../resource.ts";
+
+/**
+ * What the config runs in a fresh clone: secrets that were encrypted for the template database, rows that name it. Done
+ * once for each database, told apart by its oid; it goes with the database, so there is nothing of its own to destroy.
+ */
+export const afterClone: Resource = {
+  kind: "after-clone",
+
+  ensure: async (context) => {
+    const oid = entryOf(context.ledger, "database")?.["oid"];
+    if (oid !== undefined && entryOf(context.ledger, "after-clone")?.["oid"] === oid) return { oid };
+    for (const step of context.plan.afterClone) await runStep(step, context);
+    return { oid };
+  },
+
+  destroy: async () => undefined,
+  exists: async () => undefined,
+};
+
+async function runStep(step: PlannedStep, context: LaunchContext): Promise<void> {
+  if (step.type === "sql") return await runSql(step.sql, context);
+  const { plan, paths, ledger } = context;
+  const logFile = join(stackFolder(ledger.id, paths.home), "logs", "after-clone.log");
+  const { exitCode, tail } = await runCommand(step.argv, {
+    cwd: step.cwd,
+    env: processEnv(plan.env, binPath(plan.workdir, step.cwd)),
+    logFile,
+    onLine: (text) => context.progress({ type: "detail", step: "after-clone", text }),
+  });
+  if (exitCode === 0) return;
+  throw failed(
+    context,
+    `"${step.argv.join(" ")}" exited with ${exitCode} after the clone.\n${tail.join("\n")}`,
+    logFile,
+  );
+}
+
+async function runSql(sql: string, context: LaunchContext): Promise<void> {
+  const name = databaseName(context.ledger.id);
+  try {
+    await withSql(context.infra.postgres, name, (inside) => inside.query(sql));
+  } catch (cause) {
+    if (cause instanceof HarnessError) throw cause;
+    throw failed(context, `The after-clone SQL failed in ${name}: ${errorText(cause)}`, undefined, cause);
+  }
+}
+
+function failed({ ledger }: LaunchContext, message: string, logFile?: string, cause?: unknown): HarnessError {
+  return new HarnessError("AFTER_CLONE_FAILED", message, {
+    hint: `Mend database.afterClone in agent-harness.yml, then run: agent-harness launch ${ledger.id}`,
+    leftBehind: `the database, bucket and files of agent ${ledger.id}; its processes were not started${
+      logFile === undefined ? "" : `; the whole output is in ${logFile}`
+    }`,
+    cause,
+  });
+}

@@ -1,0 +1,25 @@
+import { openBuckets } from "../../infra/index.ts";
+import { bucketName } from "../../shared/names.ts";
+import type { Resource, StackContext } from "../resource.ts";
+
+/** The agent's own bucket. */
+export const bucket: Resource = {
+  kind: "bucket",
+
+  ensure: async ({ infra, ledger }) => {
+    const name = bucketName(ledger.id);
+    await openBuckets(infra.s3).ensure(name, { machine: infra.machine, kind: "agent", id: ledger.id });
+    return { name };
+  },
+
+  destroy: async (context) => {
+    if (await isOurs(context)) await openBuckets(context.infra.s3).remove(bucketName(context.ledger.id));
+  },
+
+  exists: async (context) => ((await isOurs(context)) ? `the bucket ${bucketName(context.ledger.id)}` : undefined),
+};
+
+async function isOurs({ infra, ledger }: StackContext): Promise<boolean> {
+  const marker = await openBuckets(infra.s3).marker(bucketName(ledger.id));
+  return marker !== undefined && marker["machine"] === infra.machine && marker["id"] === ledger.id;
+}

@@ -1,0 +1,64 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { processPrefix } from "../../shared/names.ts";
+import { stackFolder } from "../../shared/paths.ts";
+import { findMarked, killAll } from "../../shared/process-tree.ts";
+import { findProcesses, openProcesses, type ProcessStatus } from "../../shared/processes.ts";
+import { startInOrder } from "../health.ts";
+import { markVariable, stackMark } from "../plan.ts";
+import { entryOf, type Resource, type StackContext } from "../resource.ts";
+
+/** The stack's processes under PM2, as the rendered process file has them. */
+export const processes: Resource = {
+  kind: "processes",
+
+  ensure: async (context) => {
+    const { plan, ledger, paths } = context;
+    await mkdir(join(stackFolder(ledger.id, paths.home), "logs"), { recursive: true, mode: 0o700 });
+    await using pm2 = await openProcesses(paths.pm2);
+    const file = entryOf(ledger, "process-file")?.["sha256"];
+    const database = entryOf(ledger, "database")?.["oid"];
+    const before = entryOf(ledger, "processes");
+    const all = await pm2.list();
+    const wanted = plan.processes.map((one) => one.spec.name);
+    const same = before?.["file"] === file && before?.["database"] === database;
+    if (!same || !wanted.every((name) => isRunning(all, name))) {
+      await removeStale(context, all);
+      await startInOrder(context, pm2);
+    }
+    return { file, database, names: wanted };
+  },
+
+  destroy: async (context) => {
+    const pm2 = await findProcesses(context.paths.pm2);
+    if (pm2 !== undefined) {
+      await using open = pm2;
+      await open.remove(ownNames(await open.list(), context.ledger.id));
+    }
+    // What left its tree by setsid or a double fork still carries our mark.
+    await killAll(await findMarked(markVariable, stackMark(context.infra.machine, context.ledger.id)));
+  },
+
+  exists: async (context) => {
+    const pm2 = await findProcesses(context.paths.pm2);
+    await using open = pm2;
+    const names = open === undefined ? [] : ownNames(await open.list(), context.ledger.id);
+    const marked = await findMarked(markVariable, stackMark(context.infra.machine, context.ledger.id));
+    const found = [
+      ...names.map((name) => `PM2 process ${name}`),
+      ...marked.map((one) => `pid ${one.pid} (${one.command})`),
+    ];
+    return found.length === 0 ? undefined : found.join(", ");
+  },
+};
+
+const ownNames = (all: readonly ProcessStatus[], id: number): string[] =>
+  all.map((one) => one.name).filter((name) => name.startsWith(processPrefix(id)));
+
+const isRunning = (all: readonly ProcessStatus[], name: string): boolean =>
+  all.some((one) => one.name === name && one.status === "online");
+
+/** What an earlier launch left running, under whatever config. */
+async function removeStale(context: StackContext, all: readonly ProcessStatus[]): Promise<void> {
+  if (ownNames(all, context.ledger.id).length > 0) await processes.destroy(context);
+}

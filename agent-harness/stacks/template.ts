@@ -1,0 +1,133 @@
+import { join, resolve } from "node:path";
+import {
+  type ChosenStrategy,
+  chooseStrategy,
+  ensureTemplateDatabase,
+  fingerprintOf,
+  type Infra,
+  listDatabases,
+  listTemplateDatabases,
+  maintenanceDatabase,
+  readServerFacts,
+  type ServerFacts,
+  type TemplateSource,
+  withSql,
+} from "../infra/index.ts";
+import { HarnessError } from "../shared/errors.ts";
+import { templateDatabaseName } from "../shared/names.ts";
+import { type Progress, withStep } from "../shared/progress.ts";
+import { binPath } from "../shared/words.ts";
+import { processEnv, stackEnv, stackPorts, stackValues } from "./env.ts";
+import { fillCommand } from "./plan.ts";
+import type { Project } from "./project.ts";
+
+/** A template database that can be cloned now, and how. */
+export interface ReadyTemplate extends ChosenStrategy {
+  name: string;
+  fingerprint: string;
+  sizeBytes: number;
+  /** Whether the project's files have changed since it was built. */
+  stale: boolean;
+  /** Whether this call built it. */
+  built: boolean;
+}
+
+/** What the template database of a project is made from. */
+export function templateSource(project: Project, infra: Infra): TemplateSource {
+  const { config, folder } = project;
+  const ports = stackPorts(config.ports, 0);
+  const valuesFor = (database: string) =>
+    stackValues({ id: 0, project: project.name, workdir: folder, ports, infra, database, bucket: "default" });
+  const anyValues = valuesFor("template");
+  const steps = config.database.build.map((step, index) => {
+    const where = `database.build.${index}`;
+    const { run, cwd } = typeof step === "object" && !Array.isArray(step) ? step : { run: step, cwd: "." };
+    return { argv: fillCommand(run, where, anyValues, stackEnv(anyValues, config.env)), cwd: resolve(folder, cwd) };
+  });
+  return {
+    project: project.name,
+    folder,
+    inputs: config.database.inputs,
+    steps,
+    extensions: config.database.extensions,
+    envFor: (database) => processEnv(stackEnv(valuesFor(database), config.env), binPath(folder, folder)),
+  };
+}
+
+export interface TemplateOptions {
+  project: Project;
+  infra: Infra;
+  progress: Progress;
+  /** `current` builds when the files changed; `any` takes the newest one that there is, and builds only when there is none. */
+  want: "current" | "any";
+}
+
+/** Finds or builds the template database of a project and chooses how it is cloned. */
+export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemplate> {
+  const { project, infra, progress, want } = options;
+  const source = templateSource(project, infra);
+  const facts = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
+    readServerFacts(sql, dataFolder(project, infra)),
+  );
+  const fingerprint = await fingerprintOf(source, facts.major);
+  const found = await findUsable(infra, fingerprint, project.name, want);
+  if (found !== undefined) return describe(project, facts, found, found.fingerprint !== fingerprint, false);
+  const logFile = join(project.paths.logs, `template-${fingerprint.slice(0, 12)}.log`);
+  const { built } = await withStep(
+    progress,
+    "template database",
+    () =>
+      ensureTemplateDatabase({
+        server: infra.postgres,
+        machine: infra.machine,
+        source,
+        fingerprint,
+        logFile,
+        progress,
+      }),
+    ({ name }) => name,
+  );
+  const made = await findUsable(infra, fingerprint, project.name, "current");
+  if (made === undefined) {
+    throw new HarnessError(
+      "TEMPLATE_DATABASE_NOT_FOUND",
+      `${templateDatabaseName(fingerprint)} was dropped right after it was built.`,
+      {
+        hint: "Run: agent-harness setup",
+      },
+    );
+  }
+  return describe(project, facts, made, false, built);
+}
+
+/** Only our own server's files are on this machine's disk, to be asked about reflinks. */
+const dataFolder = (project: Project, infra: Infra): string | undefined =>
+  infra.postgres.external ? undefined : project.paths.postgresData;
+
+interface Usable {
+  name: string;
+  fingerprint: string;
+  sizeBytes: number;
+}
+
+async function findUsable(
+  infra: Infra,
+  fingerprint: string,
+  project: string,
+  want: "current" | "any",
+): Promise<Usable | undefined> {
+  return await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
+    const current = (await listDatabases(sql, templateDatabaseName(fingerprint))).find(
+      (one) => one.stamp?.kind === "template",
+    );
+    if (current !== undefined) return { name: current.name, fingerprint, sizeBytes: current.sizeBytes };
+    if (want === "current") return undefined;
+    const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => one.stamp?.["project"] === project);
+    if (older === undefined) return undefined;
+    return { name: older.name, fingerprint: String(older.stamp?.["fingerprint"]), sizeBytes: older.sizeBytes };
+  });
+}
+
+function describe(project: Project, facts: ServerFacts, found: Usable, stale: boolean, built: boolean): ReadyTemplate {
+  return { ...chooseStrategy(facts, found.sizeBytes, project.config.database.strategy), ...found, stale, built };
+}
