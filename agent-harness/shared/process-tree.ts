@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -91,10 +92,10 @@ export async function killTree(pid: number, options: { graceMs?: number } = {}):
 export async function killAll(targets: readonly ProcessInfo[], options: { graceMs?: number } = {}): Promise<void> {
   for (const target of targets) signal(target.pid, "SIGTERM");
   const end = Date.now() + (options.graceMs ?? 1500);
-  let left = targets.filter((target) => isAlive(target.pid));
+  let left = targets.filter((target) => isRunning(target.pid));
   while (left.length > 0 && Date.now() < end) {
-    await delay(25);
-    left = left.filter((target) => isAlive(target.pid));
+    await delay(15);
+    left = left.filter((target) => isRunning(target.pid));
   }
   if (left.length === 0) return;
   const now = await listProcesses();
@@ -105,7 +106,18 @@ function isSame(target: ProcessInfo, now: readonly ProcessInfo[]): boolean {
   return now.some((one) => one.pid === target.pid && one.started === target.started);
 }
 
-/** Whether a process with this pid runs now. */
+/** Like isAlive, but a zombie is dead: in a container whose pid 1 is slow to collect them they linger for seconds. */
+function isRunning(pid: number): boolean {
+  if (process.platform !== "linux") return isAlive(pid);
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat[stat.lastIndexOf(")") + 2] !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a process with this pid is there now. */
 export function isAlive(pid: number): boolean {
   return signal(pid, 0);
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type PM2 from "pm2";
 import { errorText, HarnessError } from "./errors.ts";
 import { withLock } from "./lock.ts";
+import { killAll, listProcesses, treeOf } from "./process-tree.ts";
 
 /*
  * The one home of pm2 (ADR 0005). What its API promises and what it does differ in many places; each work-around
@@ -196,6 +197,7 @@ export function toApp(spec: ProcessSpec): App {
     max_restarts: 3,
     min_uptime: 1000,
     exp_backoff_restart_delay: 100,
+    treekill: false, // PM2 would also wait for zombies that pid 1 is slow to collect; remove() sees to the tree
     kill_timeout: spec.killTimeoutMs ?? 3000,
     vizion: false, // no git parsing of the folder
     ...(spec.uid === undefined ? {} : { uid: spec.uid, gid: spec.gid }),
@@ -203,12 +205,18 @@ export function toApp(spec: ProcessSpec): App {
 }
 
 async function remove(pm2: typeof PM2, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const roots = (await list(pm2)).filter((one) => names.includes(one.name)).flatMap((one) => one.pid ?? []);
+  const all = roots.length === 0 ? [] : await listProcesses();
+  const trees = roots.flatMap((pid) => treeOf(pid, all));
   // One call a name: given several, PM2 stops at the first that it does not know.
   await Promise.all(
     names.map((name) =>
       call("delete", (done) => pm2.delete(name, (error) => done(isUnknownName(error) ? null : error))),
     ),
   );
+  // PM2 stopped the roots; what they did not take along is ours to stop.
+  await killAll(trees);
 }
 
 const isUnknownName = (error: unknown): boolean => /not found|doesn't exist/i.test(errorText(first(error)));

@@ -43,12 +43,9 @@ export const processes: Resource = {
     const pm2 = await findProcesses(context.paths.pm2);
     await using open = pm2;
     const names = open === undefined ? [] : ownNames(await open.list(), context.ledger.id);
+    if (names.length > 0) return names.join(", ");
     const marked = await findMarked(markVariable, stackMark(context.infra.machine, context.ledger.id));
-    const found = [
-      ...names.map((name) => `PM2 process ${name}`),
-      ...marked.map((one) => `pid ${one.pid} (${one.command})`),
-    ];
-    return found.length === 0 ? undefined : found.join(", ");
+    return marked.length === 0 ? undefined : marked.map((one) => `pid ${one.pid} (${one.command})`).join(", ");
   },
 };
 
