@@ -1,10 +1,7 @@
 /** The door of infra/: the shared services of this machine, the template databases, and what is made in them. */
 export { openBuckets } from "./buckets.ts";
 export {
-  type CloneStrategy,
-  type DatabaseInfo,
   dropDatabase,
-  emptyTrash,
   findDatabase,
   listDatabases,
   maintenanceDatabase,
@@ -13,10 +10,10 @@ export {
 export { infraDestroy, infraDown } from "./down.ts";
 export { serviceLog } from "./embedded.ts";
 export { fingerprintOf, type TemplateSource } from "./fingerprint.ts";
-export { type MailMessage, type MailSummary, openMail } from "./mail.ts";
+export { type MailSummary, openMail } from "./mail.ts";
 export { claimDatabase, readyCount, refillPool } from "./pool.ts";
 export { resolveInfra } from "./resolve.ts";
-export { type Infra, parseServiceId, type ServiceId, serviceIds } from "./services.ts";
+export { type Infra, parseServiceId, serviceIds } from "./services.ts";
 export { type Sql, type SqlResult, withSql } from "./sql.ts";
 export { infraStatus, type ServiceStatus } from "./status.ts";
 export { type ChosenStrategy, chooseStrategy, readServerFacts, type ServerFacts } from "./strategy.ts";

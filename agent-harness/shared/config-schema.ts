@@ -177,10 +177,8 @@ export const configJsonSchema = (): Record<string, unknown> => ({
 /** The project config as read, with every default filled in. */
 export type ProjectConfig = z.output<typeof configSchema>;
 export type ProcessConfig = z.output<typeof processSchema>;
-export type StageConfig = z.output<typeof stage>;
 export type VerifyCommandConfig = z.output<typeof verifyCommand>;
 export type CommandConfig = z.output<typeof command>;
 export type AfterCloneConfig = z.output<typeof afterClone>;
 export type EnvironmentConfig = z.output<typeof environment>;
 export type InfraConfig = z.output<typeof infra>;
-export type DatabaseConfig = z.output<typeof database>;

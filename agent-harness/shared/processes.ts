@@ -77,6 +77,11 @@ export async function findProcesses(home: string): Promise<Processes | undefined
   return (await daemonAnswers(home)) ? await openProcesses(home) : undefined;
 }
 
+/** Loads pm2 ahead of its first use, in time that would be spent waiting. A failure shows at that use. */
+export function preloadProcesses(home: string): void {
+  loadPm2(home).catch(() => undefined);
+}
+
 /** PM2 reads PM2_HOME when it is loaded, so one node process can talk to one daemon only. */
 async function loadPm2(home: string): Promise<typeof PM2> {
   if (loadedHome !== undefined && loadedHome !== home) {

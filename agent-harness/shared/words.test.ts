@@ -73,7 +73,7 @@ describe("finding programs", () => {
   });
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  test("binPath: bins up to the working directory, Node's folder, then PATH without relative entries", () => {
+  test("binPath: bins up to the working directory, PATH, then PATH without relative entries", () => {
     const api = join(root, "packages/api");
     expect(binPath(root, api, { PATH: `/a:.::/b:${dirname(process.execPath)}` })).toEqual([
       join(api, "node_modules/.bin"),

@@ -64,7 +64,6 @@ const schema = z.object({
 });
 
 export type Ledger = z.output<typeof schema>;
-export type LedgerEntry = z.output<typeof entry>;
 export type LedgerProcess = z.output<typeof processEntry>;
 
 const ledgerPath = (paths: HomePaths, id: number): string => join(paths.stacks, String(id), "ledger.json");

@@ -1,4 +1,4 @@
-export type { PlannedCommand, PlannedStage, VerifyPlan } from "./plan.ts";
+export type { VerifyPlan } from "./plan.ts";
 export { planStages } from "./plan.ts";
-export type { CommandReport, StageReport, VerifyEvent, VerifyReport } from "./report.ts";
+export type { StageReport, VerifyEvent, VerifyReport } from "./report.ts";
 export { type VerifyOptions, verify } from "./verify.ts";

@@ -3,6 +3,7 @@ import { withSql } from "../../infra/index.ts";
 import { errorText, HarnessError } from "../../shared/errors.ts";
 import { databaseName } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
+import { preloadProcesses } from "../../shared/processes.ts";
 import { runCommand } from "../../shared/run-command.ts";
 import { binPath } from "../../shared/words.ts";
 import { processEnv } from "../env.ts";
@@ -31,6 +32,7 @@ async function runStep(step: PlannedStep, context: LaunchContext): Promise<void>
   if (step.type === "sql") return await runSql(step.sql, context);
   const { plan, paths, ledger } = context;
   const logFile = join(stackFolder(ledger.id, paths.home), "logs", "after-clone.log");
+  preloadProcesses(paths.pm2);
   const { exitCode, tail } = await runCommand(step.argv, {
     cwd: step.cwd,
     env: processEnv(plan.env, binPath(plan.workdir, step.cwd)),

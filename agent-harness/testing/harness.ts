@@ -1,0 +1,172 @@
+import { chmod, cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { runAgentCli, runHarness, runVerify } from "../cli/index.ts";
+import { packageRoot } from "../shared/paths.ts";
+import { listProcesses } from "../shared/process-tree.ts";
+import { infraPortVariables } from "../shared/settings.ts";
+import { until } from "./until.ts";
+
+/** What a program printed, and how it ended. */
+export interface Printed {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** A harness of its own: a home, ports for infra, and the programs run in-process against them. */
+export interface TestHarness extends AsyncDisposable {
+  home: string;
+  env: NodeJS.ProcessEnv;
+  /** Runs `agent-harness …` in a folder. */
+  harness: (cwd: string, ...argv: string[]) => Promise<Printed>;
+  /** Runs `agent-cli …`. */
+  agent: (cwd: string, ...argv: string[]) => Promise<Printed>;
+  /** Runs `verify …`. */
+  verify: (cwd: string, ...argv: string[]) => Promise<Printed>;
+}
+
+/**
+ * A harness with an empty home under the temporary folder. When it is disposed of, stacks and infra are taken down and
+ * nothing that carries its home may be left running.
+ */
+export async function openHarness(): Promise<TestHarness> {
+  const home = await realpath(await mkdtemp(join(tmpdir(), "ah-")));
+  // As root, Postgres runs as another user, who has to pass through.
+  await chmod(home, 0o711);
+  const ports = await freePorts(Object.keys(infraPortVariables).length);
+  const variables = Object.values(infraPortVariables).map(({ variable }, at) => [variable, String(ports[at])]);
+  const { AGENT_ID: _id, AGENT_HARNESS_CONFIG: _config, ...shell } = process.env;
+  const env = { ...shell, ...Object.fromEntries(variables), AGENT_HARNESS_HOME: home };
+  const run =
+    (program: typeof runHarness) =>
+    async (cwd: string, ...argv: string[]): Promise<Printed> => {
+      const printed = { stdout: "", stderr: "" };
+      const exitCode = await program(argv, {
+        cwd,
+        env,
+        live: false,
+        interactive: false,
+        stdout: (text) => (printed.stdout += text),
+        stderr: (text) => (printed.stderr += text),
+      });
+      return { exitCode, ...printed };
+    };
+  const harness = run(runHarness);
+  return {
+    home,
+    env,
+    harness,
+    agent: run(runAgentCli),
+    verify: run(runVerify),
+    [Symbol.asyncDispose]: async () => {
+      const torn = await harness(home, "teardown-all", "--everywhere");
+      await harness(home, "infra", "down", "--force");
+      await until("nothing of this harness runs", async () => (await leftRunning(home)).length === 0, 20_000).catch(
+        async () => {
+          throw new Error(`left running: ${(await leftRunning(home)).join("; ")}`);
+        },
+      );
+      await rm(home, { recursive: true, force: true });
+      expect(torn.exitCode, torn.stderr).toBe(0);
+    },
+  };
+}
+
+/** The command lines of processes that name this home. */
+async function leftRunning(home: string): Promise<string[]> {
+  return (await listProcesses())
+    .filter((one) => one.command.includes(home) && one.pid !== process.pid)
+    .map((one) => one.command);
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
+          const server = createServer();
+          server.once("error", reject);
+          server.listen(0, "127.0.0.1", () => resolve(server));
+        }),
+    ),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** A small project in a folder of its own: one process that answers, one table. Write what a test needs over it. */
+export async function writeProject(files: Readonly<Record<string, string>> = {}): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "ah-project-")));
+  const all = { ...smallProject, ...files };
+  for (const [name, text] of Object.entries(all)) {
+    await mkdir(join(folder, name, ".."), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+  return folder;
+}
+
+const smallProject: Readonly<Record<string, string>> = {
+  "agent-harness.yml": [
+    "name: small",
+    "ports: { api: 8000, debug: 9200 }",
+    "database:",
+    "  inputs: [schema.sql]",
+    "  build: [node build.mjs]",
+    "processes:",
+    "  api:",
+    "    command: node server.mjs",
+    "    port: api",
+    "    health: { path: /health }",
+    "  idle:",
+    "    command: node idle.mjs",
+    "    aliases: [sleeper]",
+    "settleMs: 300",
+    "verify:",
+    "  stages:",
+    "    - { name: typecheck, commands: [node --check server.mjs] }",
+    "",
+  ].join("\n"),
+  "schema.sql":
+    "CREATE TABLE notes (id serial PRIMARY KEY, text text NOT NULL); INSERT INTO notes (text) VALUES ('seed');\n",
+  // pg lies in the harness's own node_modules; a real project has its own.
+  "build.mjs": [
+    'import { createRequire } from "node:module";',
+    'import { readFileSync } from "node:fs";',
+    `const pg = createRequire(${JSON.stringify(`${join(packageRoot(), "package.json")}`)})("pg");`,
+    "const client = new pg.Client(); // PG* of the environment",
+    "await client.connect();",
+    'await client.query(readFileSync("schema.sql", "utf8"));',
+    "await client.end();",
+    "",
+  ].join("\n"),
+  "server.mjs": [
+    'import { createServer } from "node:http";',
+    "createServer((request, response) => response.end(JSON.stringify({ id: process.env.AGENT_ID, database: process.env.PGDATABASE })))",
+    '  .listen(Number(process.env.PORT), "127.0.0.1");',
+    'process.on("SIGINT", () => process.exit(0));',
+    "",
+  ].join("\n"),
+  "idle.mjs": 'setInterval(() => undefined, 1000);\nconsole.log("idling");\n',
+};
+
+/** A copy of the guestbook in a folder and repository of its own; its packages are linked, not copied. */
+export async function copyGuestbook(): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "ah-guestbook-")));
+  const source = join(packageRoot(), "examples", "guestbook");
+  const skip = new Set(["node_modules"]);
+  await cp(source, folder, {
+    recursive: true,
+    filter: (path) => !skip.has(path.split("/").at(-1) ?? "") && !/agent\.\d+/.test(path),
+  });
+  for (const name of await readdir(join(source, "packages"))) {
+    const inner = join(source, "packages", name, "node_modules");
+    await symlink(inner, join(folder, "packages", name, "node_modules")).catch(() => undefined);
+  }
+  await symlink(join(source, "node_modules"), join(folder, "node_modules"));
+  return folder;
+}
