@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
+import { removeFolder } from "../shared/paths.ts";
 import { isAlive } from "../shared/process-tree.ts";
 
 const run = promisify(execFile);
@@ -22,7 +23,7 @@ export async function unpackChromium(folder: string): Promise<string | undefined
   if (await isThere(join(target, "chromium"))) return join(target, "chromium");
   await mkdir(folder, { recursive: true });
   for (const left of (await readdir(folder)).filter((name) => name.startsWith(".unpacking-"))) {
-    if (!isAlive(Number(left.split("-")[1]))) await rm(join(folder, left), { recursive: true, force: true });
+    if (!isAlive(Number(left.split("-")[1]))) await removeFolder(join(folder, left), folder);
   }
   const scratch = join(folder, `.unpacking-${process.pid}-${randomBytes(4).toString("hex")}`);
   await unpackInto(entry, scratch);
@@ -68,7 +69,7 @@ async function unpackInto(entry: string, folder: string): Promise<void> {
   try {
     await run(process.execPath, ["-e", script, entry], { env, timeout: unpackTimeoutMs });
   } catch (cause) {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder, dirname(folder));
     throw new HarnessError(
       "BROWSER_NOT_FOUND",
       `The Chromium of npm could not be unpacked into ${folder}: ${errorText(cause)}`,
@@ -85,7 +86,7 @@ async function moveIntoPlace(scratch: string, target: string): Promise<void> {
     await rename(scratch, target);
   } catch (error) {
     // Another process was faster; what it made is the same.
-    await rm(scratch, { recursive: true, force: true });
+    await removeFolder(scratch, dirname(target));
     if (!["ENOTEMPTY", "EEXIST"].includes(errorNumber(error) ?? "")) throw error;
   }
 }

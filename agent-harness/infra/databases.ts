@@ -32,30 +32,28 @@ export async function listDatabases(sql: Sql, prefix = ""): Promise<DatabaseInfo
        FROM pg_database d WHERE starts_with(d.datname, $1) ORDER BY d.oid`,
     [prefix],
   );
-  return rows.map((row) => {
-    const stamp = readStamp(row["comment"]);
-    return {
-      name: String(row["datname"]),
-      oid: Number(row["oid"]),
-      sizeBytes: Number(row["size"]),
-      isTemplate: row["datistemplate"] === true,
-      ...(stamp === undefined ? {} : { stamp }),
-    };
-  });
+  return rows.map((row) => ({ ...readDatabase(row), sizeBytes: Number(row["size"]) }));
 }
 
-/** One database by its name, with its mark; undefined when there is none. Cheap: its size is not asked for. */
+/** One database by its name, with its mark; undefined when there is none. */
 export async function findDatabase(sql: Sql, name: string): Promise<Omit<DatabaseInfo, "sizeBytes"> | undefined> {
+  return (await findDatabases(sql, name)).find((one) => one.name === name);
+}
+
+/** The same as listDatabases without the sizes, for which the server would look at every file. */
+export async function findDatabases(sql: Sql, prefix: string): Promise<Omit<DatabaseInfo, "sizeBytes">[]> {
   const { rows } = await sql.query(
-    `SELECT oid::int8::text AS oid, datistemplate, shobj_description(oid, 'pg_database') AS comment
-       FROM pg_database WHERE datname = $1`,
-    [name],
+    `SELECT datname, oid::int8::text AS oid, datistemplate, shobj_description(oid, 'pg_database') AS comment
+       FROM pg_database WHERE starts_with(datname, $1) ORDER BY oid`,
+    [prefix],
   );
-  const [row] = rows;
-  if (row === undefined) return undefined;
+  return rows.map(readDatabase);
+}
+
+function readDatabase(row: Record<string, unknown>): Omit<DatabaseInfo, "sizeBytes"> {
   const stamp = readStamp(row["comment"]);
   return {
-    name,
+    name: String(row["datname"]),
     oid: Number(row["oid"]),
     isTemplate: row["datistemplate"] === true,
     ...(stamp === undefined ? {} : { stamp }),
@@ -104,7 +102,7 @@ export async function trashDatabase(sql: Sql, name: string, machine: string): Pr
 }
 
 /** Ends every session on a database and returns when they are gone (RENAME would wait 5 s for them and then fail). */
-async function endSessions(sql: Sql, name: string): Promise<void> {
+export async function endSessions(sql: Sql, name: string): Promise<void> {
   const { rows } = await sql.query(
     // The second argument makes the server wait for each of them, in ms.
     "SELECT pg_terminate_backend(pid, 5000) AS gone FROM pg_stat_activity WHERE datname = $1",

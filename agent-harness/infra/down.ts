@@ -7,6 +7,7 @@ import { removeFolder } from "../shared/paths.ts";
 import { findProcesses } from "../shared/processes.ts";
 import { withStep } from "../shared/progress.ts";
 import { serviceIds } from "./services.ts";
+import { stopStrays } from "./strays.ts";
 import type { InfraOptions } from "./up.ts";
 
 /** Stops our services and keeps their data. External ones are left alone. Returns the names of what was stopped. */
@@ -14,8 +15,10 @@ export async function infraDown({ paths, progress }: Pick<InfraOptions, "paths" 
   return await withLock(join(paths.home, "locks", "infra"), { doing: "starting or stopping infra" }, async () => {
     const processes = await findProcesses(paths.pm2);
     if (processes === undefined) {
+      // A daemon that was killed leaves what it ran.
+      const strays = await stopStrays(paths.home, []);
       await rm(paths.infra, { force: true });
-      return [];
+      return strays === 0 ? [] : serviceIds.map(serviceProcessName);
     }
     await using open = processes;
     const names = serviceIds.map(serviceProcessName);

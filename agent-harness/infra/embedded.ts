@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { serviceProcessName } from "../shared/names.ts";
 import { type HomePaths, packageRoot } from "../shared/paths.ts";
@@ -7,6 +9,7 @@ import type { Credentials } from "./credentials.ts";
 import { preparePostgres } from "./postgres-cluster.ts";
 import type { InfraRecord } from "./record.ts";
 import type { ServiceId } from "./services.ts";
+import { serviceMark } from "./strays.ts";
 
 /* The embedded driver: every service as a process under PM2, from packages of npm, with no container engine. */
 
@@ -20,6 +23,16 @@ export interface EmbeddedOptions {
 /** Makes what one service needs on disk and returns how PM2 runs it. */
 export async function prepareService(id: ServiceId, options: EmbeddedOptions): Promise<ProcessSpec> {
   return await prepare[id](options);
+}
+
+/** What only a restart changes in a running service, as a short hash: this program's version and the config's settings. */
+export async function settingsHash(
+  id: ServiceId,
+  { durability }: Pick<EmbeddedOptions, "durability">,
+): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(packageRoot(), "package.json"), "utf8")) as { version: string };
+  const settings = id === "postgres" ? durability : "";
+  return createHash("sha256").update(`${version} ${settings}`).digest("hex").slice(0, 12);
 }
 
 /** Where a service's output goes. */
@@ -42,7 +55,7 @@ const prepare: Readonly<Record<ServiceId, (options: EmbeddedOptions) => Promise<
     }),
   browser: async ({ paths, ports }) => {
     // Found here, so that a machine without a browser hears it from the command and not from a log.
-    const chromium = await findChromium();
+    const chromium = await findChromium({ folder: paths.browser });
     return server("browser", paths, { BROWSER_PORT: String(ports.browser), AGENT_HARNESS_CHROMIUM: chromium.path });
   },
   mail: async ({ paths, ports }) =>
@@ -63,6 +76,7 @@ function server(id: ServiceId, paths: HomePaths, env: Record<string, string>): P
       PATH: process.env["PATH"] ?? "/usr/bin:/bin",
       HOME: process.env["HOME"] ?? paths.home,
       AGENT_HARNESS_HOME: paths.home,
+      [serviceMark]: paths.home,
       ...env,
     },
     logFile: serviceLog(paths, id),

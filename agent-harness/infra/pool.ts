@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { HarnessError } from "../shared/errors.ts";
+import { errorNumber, HarnessError } from "../shared/errors.ts";
 import { poolPrefix, templateDatabaseName } from "../shared/names.ts";
 import {
   type CloneStrategy,
@@ -7,6 +7,7 @@ import {
   dropDatabase,
   emptyTrash,
   findDatabase,
+  findDatabases,
   listDatabases,
   maintenanceDatabase,
   type Stamp,
@@ -61,24 +62,24 @@ async function takeReady(sql: Sql, options: ClaimOptions, stamp: Stamp): Promise
   try {
     // Held to the end of the transaction: two launches never pick the same clone.
     await sql.query("SELECT pg_advisory_xact_lock(hashtext('agent-harness claim'))");
-    const { rows } = await sql.query(
-      `SELECT datname, oid::int8::text AS oid FROM pg_database
-        WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database')::json->>'machine' = $2
-        ORDER BY oid LIMIT 1`,
-      [poolPrefix(options.fingerprint), options.machine],
-    );
-    const ready = rows[0];
+    const [ready] = await readyClones(sql, options);
     if (ready !== undefined) {
-      await sql.query(`ALTER DATABASE ${sqlName(String(ready["datname"]))} RENAME TO ${sqlName(options.name)}`);
+      await sql.query(`ALTER DATABASE ${sqlName(ready.name)} RENAME TO ${sqlName(options.name)}`);
       await sql.query(stampStatement(options.name, stamp));
     }
     await sql.query("COMMIT");
-    return ready === undefined ? undefined : Number(ready["oid"]);
+    return ready?.oid;
   } catch (error) {
     await sql.query("ROLLBACK");
-    throw error;
+    throw errorNumber(error) === "42P04" ? nameForeign(options.name, error) : error;
   }
 }
+
+const nameForeign = (name: string, cause: unknown): HarnessError =>
+  new HarnessError("NAME_FOREIGN", `A database ${name} exists already; it was not touched.`, {
+    hint: "Look at it, then rename or drop it, and run the command again.",
+    cause,
+  });
 
 /** Held (shared) while a clone is made; who gets it exclusively knows that a clone without a mark is a dead one's. */
 const fillLock = "hashtext('agent-harness fill')";
@@ -120,7 +121,7 @@ export async function refillPool(
     await sql.query("SELECT pg_advisory_lock(hashtext($1))", [`agent-harness refill ${options.fingerprint}`]);
     let count = 0;
     await dropHalfMade(sql);
-    while ((await readyCount(sql, options.fingerprint)) < options.size) {
+    while ((await readyCount(sql, options.fingerprint, options.machine)) < options.size) {
       await addToPool(sql, options);
       count += 1;
     }
@@ -129,12 +130,15 @@ export async function refillPool(
   return { made, dropped: [...orphans, ...(await emptyTrash(server, options.machine))] };
 }
 
-/** How many clones of a template database are ready. */
-export async function readyCount(sql: Sql, fingerprint: string): Promise<number> {
-  const { rows } = await sql.query("SELECT count(*)::int AS ready FROM pg_database WHERE starts_with(datname, $1)", [
-    poolPrefix(fingerprint),
-  ]);
-  return Number(rows[0]?.["ready"]);
+/** How many clones of a template database are ready for this machine's harness. */
+export async function readyCount(sql: Sql, fingerprint: string, machine: string): Promise<number> {
+  return (await readyClones(sql, { fingerprint, machine })).length;
+}
+
+/** Clones for the taking, the oldest first: what carries our mark, for a server may be shared and a clone half made. */
+async function readyClones(sql: Sql, { fingerprint, machine }: { fingerprint: string; machine: string }) {
+  const all = await findDatabases(sql, poolPrefix(fingerprint));
+  return all.filter((one) => one.stamp?.kind === "pool" && one.stamp.machine === machine);
 }
 
 /** Clones whose maker was killed before it could mark them. */
@@ -142,8 +146,11 @@ async function dropHalfMade(sql: Sql): Promise<void> {
   const { rows } = await sql.query(`SELECT pg_try_advisory_lock(${fillLock}) AS alone`);
   if (rows[0]?.["alone"] !== true) return;
   try {
-    const unmarked = (await listDatabases(sql, poolPrefix(""))).filter((one) => one.stamp === undefined);
-    for (const { name } of unmarked) await dropDatabase(sql, name);
+    const unmarked = await sql.query(
+      "SELECT datname FROM pg_database WHERE datname ~ $1 AND shobj_description(oid, 'pg_database') IS NULL",
+      [`^${poolPrefix("")}[0-9a-f]{12}_[0-9a-f]{8}$`],
+    );
+    for (const { datname } of unmarked.rows) await dropDatabase(sql, String(datname));
   } finally {
     await sql.query(`SELECT pg_advisory_unlock(${fillLock})`);
   }

@@ -19,12 +19,18 @@ export async function ensurePostgresBinaries(paths: HomePaths): Promise<string> 
   return await withLock(join(paths.home, "locks", "postgres-binaries"), { doing: "unpacking Postgres" }, async () => {
     if (await exists(target)) return target;
     await mkdir(paths.postgresBinaries, { recursive: true, mode: 0o755 });
-    const scratch = join(paths.postgresBinaries, `unpacking-${process.pid}`);
+    // One name, since we hold the lock: what a killed unpacking left is in the way of nobody else.
+    const scratch = join(paths.postgresBinaries, "unpacking");
     await removeFolder(scratch, paths.home);
-    await cp(join(source, "native"), scratch, { recursive: true });
-    await hydrateSymlinks(scratch);
-    for (const program of await readdir(join(scratch, "bin"))) await chmod(join(scratch, "bin", program), 0o755);
-    await rename(scratch, target);
+    try {
+      await cp(join(source, "native"), scratch, { recursive: true });
+      await hydrateSymlinks(scratch);
+      for (const program of await readdir(join(scratch, "bin"))) await chmod(join(scratch, "bin", program), 0o755);
+      await rename(scratch, target);
+    } catch (error) {
+      await removeFolder(scratch, paths.home);
+      throw error;
+    }
     return target;
   });
 }

@@ -8,6 +8,7 @@ import { runCommand } from "../shared/run-command.ts";
 import type { Credentials } from "./credentials.ts";
 import { ensurePostgresBinaries } from "./postgres-binaries.ts";
 import { ensurePostgresUser, requirePassage, type UnixUser } from "./postgres-user.ts";
+import { serviceMark } from "./strays.ts";
 
 /** What Postgres's own programs need, and nothing of the shell's. */
 const cleanEnv = { LC_ALL: "C", PATH: "/usr/bin:/bin" };
@@ -27,7 +28,7 @@ export async function preparePostgres(
     script: join(binaries, "bin", "postgres"),
     args: ["-D", paths.postgresData, ...serverSettings(options)],
     cwd: paths.postgresData,
-    env: cleanEnv,
+    env: { ...cleanEnv, [serviceMark]: paths.home },
     logFile: options.logFile,
     // PM2's SIGINT is Postgres's fast shutdown; it writes a checkpoint, which a busy disk makes slow.
     killTimeoutMs: 20_000,
@@ -72,6 +73,9 @@ async function ensureCluster(
     await writeFile(passwordFile, credentials.postgres.password, { mode: 0o600 });
     if (user !== undefined) for (const path of [scratch, passwordFile]) await chown(path, user.uid, user.gid);
     await initdb(binaries, scratch, passwordFile, credentials.postgres.user, user);
+  } catch (error) {
+    await removeFolder(scratch, paths.home);
+    throw error;
   } finally {
     await rm(passwordFile, { force: true });
   }
@@ -102,9 +106,11 @@ async function initdb(
     ...(user === undefined ? {} : { user }),
   });
   if (exitCode === 0) return;
-  throw new HarnessError("POSTGRES_UNAVAILABLE", `initdb failed with code ${exitCode}:\n${tail.join("\n")}`, {
-    hint: "Mend what it says, then run: agent-harness infra up",
-    leftBehind: data,
+  const full = tail.some((line) => line.includes("No space left on device"));
+  const code = full ? "DISK_FULL" : "POSTGRES_UNAVAILABLE";
+  throw new HarnessError(code, `initdb failed with code ${exitCode}:\n${tail.join("\n")}`, {
+    hint: `${full ? "Free some space" : "Mend what it says"}, then run: agent-harness infra up`,
+    leftBehind: "nothing of the cluster",
   });
 }
 

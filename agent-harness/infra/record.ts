@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { HarnessError } from "../shared/errors.ts";
 import { findText, setAside, writeFileAtomic } from "../shared/files.ts";
 import type { HomePaths } from "../shared/paths.ts";
+import { type InfraPorts, infraPorts, infraPortVariables } from "../shared/settings.ts";
 
 const port = z.int().min(1).max(65_535);
 
@@ -8,6 +10,8 @@ const schema = z.object({
   driver: z.enum(["embedded"]),
   ports: z.object({ postgres: port, s3: port, s3Console: port, browser: port, mailWeb: port, mailSmtp: port }),
   startedAt: z.string(),
+  /** What each service was started with, as a hash; only a restart changes it. */
+  settings: z.record(z.string(), z.string()).default({}),
 });
 
 /** What the running infra was started with; there while it is up. */
@@ -29,4 +33,28 @@ export async function findRecord(paths: HomePaths): Promise<InfraRecord | undefi
 /** Writes down what infra was started with. */
 export async function writeRecord(paths: HomePaths, record: InfraRecord): Promise<void> {
   await writeFileAtomic(paths.infra, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/**
+ * The record to start with: that of the running infra, else a new one with the ports of the environment. Throws
+ * PORTS_DIFFER when a variable asks for another port than the one that stacks already use.
+ */
+export async function agreeOnRecord(
+  paths: HomePaths,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<InfraRecord> {
+  const known = await findRecord(paths);
+  const ports = infraPorts(env);
+  if (known === undefined) return { driver: "embedded", ports, startedAt: new Date().toISOString(), settings: {} };
+  const names = Object.keys(infraPortVariables) as (keyof InfraPorts)[];
+  // What nobody asked for stays as it is: a shell without the variables finds the infra that another one started.
+  const differing = names.filter((name) => env[infraPortVariables[name].variable] && ports[name] !== known.ports[name]);
+  if (differing.length === 0) return known;
+  const list = differing.map(
+    (name) => `${infraPortVariables[name].variable} is ${ports[name]}, not ${known.ports[name]}`,
+  );
+  throw new HarnessError("PORTS_DIFFER", `Infra was started with other ports: ${list.join("; ")}.`, {
+    hint: `Unset ${differing.map((name) => infraPortVariables[name].variable).join(", ")}, or run first: agent-harness infra down`,
+    leftBehind: "everything: nothing was touched",
+  });
 }

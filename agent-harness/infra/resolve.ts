@@ -44,7 +44,7 @@ function s3(config: InfraConfig, credentials: Credentials, port: number): Infra[
     return { host: "localhost", port, url: `http://localhost:${port}`, ...credentials.s3, region, external: false };
   }
   if (!accessKey || !secretKey) {
-    throw new HarnessError("CONFIG_INVALID", `infra.s3.url is ${url}, but its keys are missing.`, {
+    throw new HarnessError("CONFIG_INVALID", "infra.s3.url is set, but its keys are missing.", {
       hint: "Set infra.s3.accessKey and infra.s3.secretKey, or AGENT_HARNESS_S3_ACCESS_KEY and AGENT_HARNESS_S3_SECRET_KEY.",
     });
   }

@@ -48,7 +48,7 @@ export async function withSql<T>(server: PostgresServer, database: string, work:
   try {
     return await work({ query: (text, values) => query(client, text, values) });
   } catch (error) {
-    throw lost === undefined ? error : unavailable(server, lost);
+    throw lost === undefined ? explain(error) : unavailable(server, lost);
   } finally {
     await client.end();
   }
@@ -66,6 +66,15 @@ async function query(client: pg.Client, text: string, values?: readonly unknown[
   };
 }
 
+/** 53100 is the server's word for a full disk; our own kind of error tells what to do. */
+function explain(error: unknown): unknown {
+  if (errorNumber(error) !== "53100") return error;
+  return new HarnessError("DISK_FULL", `The disk of the Postgres server is full: ${errorText(error)}`, {
+    hint: "Free some space, then run the same command again; it goes on where it stopped.",
+    cause: error,
+  });
+}
+
 function unavailable(server: PostgresServer, cause: unknown): unknown {
   const code = errorNumber(cause) ?? "";
   // A SQLSTATE that is not about the connection (no such database, no access) is the caller's to read.
@@ -81,8 +90,14 @@ function unavailable(server: PostgresServer, cause: unknown): unknown {
   );
 }
 
-/** A name as SQL wants it. */
-export const sqlName = (name: string): string => pg.escapeIdentifier(name);
+/** The most bytes of a name; Postgres cuts what is longer without an error, and two names become one. */
+const maxNameBytes = 63;
+
+/** A name as SQL wants it. INTERNAL for one that Postgres would cut. */
+export function sqlName(name: string): string {
+  if (Buffer.byteLength(name) <= maxNameBytes) return pg.escapeIdentifier(name);
+  throw new HarnessError("INTERNAL", `The name ${name} is longer than the ${maxNameBytes} bytes that Postgres keeps.`);
+}
 
 /** A text as SQL wants it, where a parameter cannot stand. */
 export const sqlText = (text: string): string => pg.escapeLiteral(text);

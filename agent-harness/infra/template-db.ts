@@ -6,7 +6,9 @@ import { runCommand } from "../shared/run-command.ts";
 import {
   type DatabaseInfo,
   dropDatabase,
+  endSessions,
   findDatabase,
+  findDatabases,
   listDatabases,
   maintenanceDatabase,
   stampStatement,
@@ -16,6 +18,11 @@ import { type PostgresServer, type Sql, sqlName, withSql } from "./sql.ts";
 
 /** Always in the template database: `slow-queries` reads it in the agent's own. */
 const builtInExtensions = ["pg_stat_statements"];
+
+const scratchPrefix = scratchDatabaseName("", "").slice(0, -1);
+
+/** What two builders of one template database take turns on. */
+const buildLock = (template: string): string => `agent-harness build ${template}`;
 
 export interface BuildOptions {
   server: PostgresServer;
@@ -34,7 +41,7 @@ export interface BuildOptions {
 export async function ensureTemplateDatabase(options: BuildOptions): Promise<{ name: string; built: boolean }> {
   const name = templateDatabaseName(options.fingerprint);
   return await withSql(options.server, maintenanceDatabase, async (sql) => {
-    await sql.query("SELECT pg_advisory_lock(hashtext($1))", [`agent-harness build ${name}`]);
+    await sql.query("SELECT pg_advisory_lock(hashtext($1))", [buildLock(name)]);
     const found = await findDatabase(sql, name);
     if (found?.stamp?.kind === "template") return { name, built: false };
     if (found !== undefined) {
@@ -49,7 +56,7 @@ export async function ensureTemplateDatabase(options: BuildOptions): Promise<{ n
 
 async function build(sql: Sql, name: string, options: BuildOptions): Promise<void> {
   const scratch = scratchDatabaseName(options.fingerprint, randomBytes(4).toString("hex"));
-  await dropAbandoned(sql, options.fingerprint);
+  await dropAbandoned(sql);
   // template0: nobody can be connected to it, while one session on template1 would make this fail.
   await sql.query(`CREATE DATABASE ${sqlName(scratch)} TEMPLATE template0`);
   try {
@@ -57,11 +64,11 @@ async function build(sql: Sql, name: string, options: BuildOptions): Promise<voi
     const env = options.source.envFor(scratch);
     for (const step of options.source.steps) await runStep(step, env, options);
     await withSql(options.server, scratch, (inside) => inside.query("VACUUM (ANALYZE)"));
+    await publish(sql, scratch, name, options);
   } catch (error) {
     await dropDatabase(sql, scratch);
     throw error;
   }
-  await publish(sql, scratch, name, options);
 }
 
 async function runStep(step: BuildStep, env: Record<string, string>, options: BuildOptions): Promise<void> {
@@ -84,9 +91,17 @@ async function runStep(step: BuildStep, env: Record<string, string>, options: Bu
   );
 }
 
-/** Scratch databases of this fingerprint: we hold the build lock, so nobody is filling them any more. */
-async function dropAbandoned(sql: Sql, fingerprint: string): Promise<void> {
-  for (const { name } of await listDatabases(sql, scratchDatabaseName(fingerprint, ""))) await dropDatabase(sql, name);
+/** Scratch databases of builds that died, of any fingerprint: whose build lock we can have, nobody is filling. */
+async function dropAbandoned(sql: Sql): Promise<void> {
+  for (const { name } of await findDatabases(sql, scratchPrefix)) {
+    const fingerprint = /^([0-9a-f]{12})_[0-9a-f]{8}$/.exec(name.slice(scratchPrefix.length))?.[1];
+    if (fingerprint === undefined) continue;
+    const lock = buildLock(templateDatabaseName(fingerprint));
+    const { rows } = await sql.query("SELECT pg_try_advisory_lock(hashtext($1)) AS alone", [lock]);
+    if (rows[0]?.["alone"] !== true) continue;
+    await dropDatabase(sql, name);
+    await sql.query("SELECT pg_advisory_unlock(hashtext($1))", [lock]);
+  }
 }
 
 async function createExtensions(server: PostgresServer, database: string, wanted: readonly string[]): Promise<void> {
@@ -110,6 +125,9 @@ function extensionUnavailable(server: PostgresServer, extension: string): Harnes
 }
 
 async function publish(sql: Sql, scratch: string, name: string, options: BuildOptions): Promise<void> {
+  // A step may have left a session behind, by a server that it started, say; the rename would wait 5 s for it and then fail.
+  await sql.query(`ALTER DATABASE ${sqlName(scratch)} ALLOW_CONNECTIONS false`);
+  await endSessions(sql, scratch);
   await sql.query("CHECKPOINT");
   const stamp = {
     machine: options.machine,
@@ -118,12 +136,11 @@ async function publish(sql: Sql, scratch: string, name: string, options: BuildOp
     fingerprint: options.fingerprint,
     builtAt: new Date().toISOString(),
   };
+  // One text is one transaction.
   await sql.query(
-    `BEGIN;
-     ALTER DATABASE ${sqlName(scratch)} RENAME TO ${sqlName(name)};
+    `ALTER DATABASE ${sqlName(scratch)} RENAME TO ${sqlName(name)};
      ALTER DATABASE ${sqlName(name)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false;
-     ${stampStatement(name, stamp)};
-     COMMIT`,
+     ${stampStatement(name, stamp)}`,
   );
 }
 

@@ -7,18 +7,18 @@ import { withLock } from "../shared/lock.ts";
 import { harnessDatabase, serviceProcessName } from "../shared/names.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import { isPortFree, requireFreePorts } from "../shared/ports.ts";
-import { openProcesses, type Processes, toApp } from "../shared/processes.ts";
+import { openProcesses, type Processes, type ProcessStatus, toApp } from "../shared/processes.ts";
 import { type Progress, withStep } from "../shared/progress.ts";
-import { infraPorts } from "../shared/settings.ts";
 import { openBuckets } from "./buckets.ts";
 import { ensureCredentials } from "./credentials.ts";
 import { maintenanceDatabase } from "./databases.ts";
-import { type EmbeddedOptions, prepareService, serviceLog } from "./embedded.ts";
+import { type EmbeddedOptions, prepareService, serviceLog, settingsHash } from "./embedded.ts";
 import { checkService } from "./health.ts";
-import { findRecord, type InfraRecord, writeRecord } from "./record.ts";
+import { agreeOnRecord, findRecord, type InfraRecord, writeRecord } from "./record.ts";
 import { resolveInfra } from "./resolve.ts";
 import { type Infra, type ServiceId, serviceIds } from "./services.ts";
 import { sqlName, withSql } from "./sql.ts";
+import { stopStrays } from "./strays.ts";
 
 /** How long a service may take from its start to its first answer, in ms. */
 const startLimitMs = 60_000;
@@ -46,7 +46,7 @@ export async function infraUp(options: InfraOptions): Promise<Infra> {
       onWait: (holder) => progress({ type: "note", text: `Waiting for pid ${holder.pid}: ${holder.doing}.` }),
     },
     async () => {
-      const record = await agreeOnPorts(paths, env);
+      const record = await agreeOnRecord(paths, env);
       const wanted = serviceIds.filter((id) => !before[id].external);
       for (const id of serviceIds.filter((one) => before[one].external)) await requireExternal(before, id, progress);
       // Written first: after a crash `down` and `up` still know the ports of what may run.
@@ -57,20 +57,6 @@ export async function infraUp(options: InfraOptions): Promise<Infra> {
       return infra;
     },
   );
-}
-
-async function agreeOnPorts(paths: HomePaths, env: InfraOptions["env"]): Promise<InfraRecord> {
-  const known = await findRecord(paths);
-  const ports = infraPorts(env);
-  if (known === undefined) return { driver: "embedded", ports, startedAt: new Date().toISOString() };
-  const explicit = (["postgres", "s3", "browser", "mailWeb", "mailSmtp"] as const).filter(
-    (key) => ports[key] !== known.ports[key] && ports[key] !== infraPorts({})[key],
-  );
-  if (explicit.length === 0) return known;
-  const differing = explicit.map((key) => `${key} ${known.ports[key]}, asked for ${ports[key]}`).join("; ");
-  throw new HarnessError("STACKS_ALIVE", `Infra was started with other ports: ${differing}.`, {
-    hint: "Run agent-harness infra down first, or unset the AGENT_…_PORT variables.",
-  });
 }
 
 async function requireExternal(infra: Infra, id: ServiceId, progress: Progress): Promise<void> {
@@ -89,26 +75,56 @@ async function startMissing(
 ): Promise<void> {
   if (wanted.length === 0) return;
   await using processes = await openProcesses(options.paths.pm2);
-  const running = new Set((await processes.list()).filter((one) => one.status === "online").map((one) => one.name));
-  const missing: ServiceId[] = [];
-  for (const id of wanted) {
-    const health = running.has(serviceProcessName(id)) ? await checkService(infra, id) : undefined;
-    if (health?.healthy) options.progress({ type: "skip", step: id, text: `already up: ${health.detail}` });
-    else missing.push(id);
-  }
+  const missing = await findMissing(infra, wanted, record, await processes.list(), options);
   if (missing.length === 0) return;
-  // Gone first: what hangs keeps its port.
+  // Gone first: what hangs keeps its port, and so does what a dead PM2 daemon left.
   await processes.remove(missing.map(serviceProcessName));
+  await stopStrays(
+    options.paths.home,
+    (await processes.list()).flatMap((one) => one.pid ?? []),
+  );
   await requireServicePorts(missing, record);
   const credentials = await ensureCredentials(options.paths);
-  const embedded = {
-    paths: options.paths,
-    credentials,
-    ports: record.ports,
-    durability: options.config.postgres.durability,
-  };
-  await Promise.all(missing.map((id) => startService(id, infra, processes, embedded, options.progress)));
+  const { durability } = options.config.postgres;
+  const embedded = { paths: options.paths, credentials, ports: record.ports, durability };
+  // All of them to their end, whatever becomes of one: nothing may go on starting after the lock is given back.
+  const ends = await Promise.allSettled(
+    missing.map(async (id) => {
+      delete record.settings[id];
+      await startService(id, infra, processes, embedded, options.progress);
+      record.settings[id] = await settingsHash(id, embedded);
+    }),
+  );
+  await writeRecord(options.paths, record);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
+
+/** The services to start: those that do not run or do not answer, and those whose settings changed, unless a stack uses them. */
+async function findMissing(
+  infra: Infra,
+  wanted: readonly ServiceId[],
+  record: InfraRecord,
+  running: readonly ProcessStatus[],
+  { config, progress }: InfraOptions,
+): Promise<ServiceId[]> {
+  const online = new Set(running.filter((one) => one.status === "online").map((one) => one.name));
+  const inUse = running.some((one) => !serviceIds.map(serviceProcessName).includes(one.name));
+  const missing: ServiceId[] = [];
+  for (const id of wanted) {
+    const health = online.has(serviceProcessName(id)) ? await checkService(infra, id) : undefined;
+    const startedWith = record.settings[id];
+    const changed = startedWith !== undefined && startedWith !== (await settingsHash(id, config.postgres));
+    if (!health?.healthy || (changed && !inUse)) missing.push(id);
+    else progress({ type: "skip", step: id, text: `already up: ${health.detail}` });
+    if (health?.healthy && changed) progress({ type: "note", text: changedNote(id, inUse) });
+  }
+  return missing;
+}
+
+const changedNote = (id: ServiceId, inUse: boolean): string =>
+  inUse
+    ? `${id} still runs with its earlier settings, because stacks use it. To apply the new ones: agent-harness teardown-all --everywhere, then agent-harness infra up`
+    : `${id} is started again: its settings changed.`;
 
 async function requireServicePorts(missing: readonly ServiceId[], { ports }: InfraRecord): Promise<void> {
   const families: Readonly<Record<ServiceId, Record<string, number>>> = {
@@ -130,7 +146,9 @@ async function startService(
   progress: Progress,
 ): Promise<void> {
   const start = async (): Promise<string> => {
-    await processes.start([toApp(await prepareService(id, embedded))]);
+    const app = toApp(await prepareService(id, embedded));
+    // More than a stack's process gets: after a crash, Postgres cannot start before the last of its old processes is gone.
+    await processes.start([{ ...app, max_restarts: 20 }]);
     return await waitHealthy(id, infra, processes, serviceLog(embedded.paths, id));
   };
   await withStep(progress, id, start, (detail) => detail);

@@ -44,6 +44,7 @@ export const errorCodes = {
   MAIL_NOT_FOUND: "missing",
   // conflict: somebody else has it
   PORT_TAKEN: "conflict",
+  PORTS_DIFFER: "conflict",
   AGENT_ID_TAKEN: "conflict",
   LOCK_HELD: "conflict",
   NAME_FOREIGN: "conflict",

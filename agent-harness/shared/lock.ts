@@ -84,9 +84,19 @@ async function livingHolder(file: string): Promise<Holder | undefined> {
     throw error;
   });
   if (text === "free") return undefined;
-  const holder = JSON.parse(text) as Holder;
+  const holder = parseHolder(text);
+  if (holder === undefined) return undefined;
   const started = await startTimeOf(holder.pid);
   return started !== undefined && started === holder.started ? holder : undefined;
+}
+
+/** What a lock file says; undefined for what a power cut left of it, since a holder's file is whole before it is linked. */
+function parseHolder(text: string): Holder | undefined {
+  try {
+    return JSON.parse(text) as Holder;
+  } catch {
+    return undefined;
+  }
 }
 
 async function tryNext(folder: string, number: number, mine: Holder): Promise<string | undefined> {

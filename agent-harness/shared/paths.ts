@@ -99,7 +99,8 @@ export async function removeFolder(path: string, within: string): Promise<void> 
   if (resolve(path) === resolve(within) || !isWithin(resolve(within), resolve(path))) {
     throw new HarnessError("INTERNAL", `Refusing to delete ${path}: it does not lie below ${within}.`);
   }
-  await rm(path, { recursive: true, force: true });
+  // Retried, because a process that is just ending may still write into it.
+  await rm(path, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** The root of the installed package: the folder with package.json, templates/ and dist/. */

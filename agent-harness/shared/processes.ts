@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type PM2 from "pm2";
 import { errorText, HarnessError } from "./errors.ts";
+import { findText } from "./files.ts";
 import { withLock } from "./lock.ts";
 import { killAll, listProcesses, treeOf } from "./process-tree.ts";
 
@@ -61,16 +62,46 @@ const callLimitMs = 20_000;
 export async function openProcesses(home: string): Promise<Processes> {
   await ensureDaemon(home);
   const pm2 = await loadPm2(home);
-  await call("connect", (done) => pm2.connect(done));
+  await share(pm2, 1);
+  let open = true;
+  const close = async (): Promise<void> => {
+    if (open) await share(pm2, -1);
+    open = false;
+  };
   return {
     start: (apps) => start(pm2, apps),
     remove: (names) => remove(pm2, names),
     list: () => list(pm2),
-    stopDaemon: () => stopDaemon(pm2, home),
-    // disconnect() only closes our end of the socket; it calls nobody back.
-    [Symbol.asyncDispose]: async () => pm2.disconnect(),
+    stopDaemon: async () => {
+      // Our end first: a client that loses its daemon goes on trying to reconnect, and the program never ends.
+      await close();
+      await stopDaemon(home);
+    },
+    [Symbol.asyncDispose]: close,
   };
 }
+
+let users = 0;
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * PM2's client is one for the whole process, so everybody here shares its connection: the first one opens it, the last
+ * one closes it, one after the other. Without that, two teardowns at once would close each other's.
+ */
+async function share(pm2: typeof PM2, change: 1 | -1): Promise<void> {
+  const mine = turn.then(async () => {
+    if (users === 0) await call("connect", (done) => pm2.connect(done));
+    users += change;
+    // An error here only says that the daemon closed its end first.
+    if (users === 0) await new Promise((resolve) => pm2Disconnect(pm2, resolve));
+  });
+  turn = mine.catch(() => undefined);
+  await mine;
+}
+
+/** Its types leave the callback out. */
+const pm2Disconnect = (pm2: typeof PM2, done: (value?: unknown) => void): void =>
+  (pm2.disconnect as (callback: () => void) => void).call(pm2, done);
 
 /** Connects only when the daemon runs already: what to use for looking and for stopping. */
 export async function findProcesses(home: string): Promise<Processes | undefined> {
@@ -230,7 +261,7 @@ async function list(pm2: typeof PM2): Promise<ProcessStatus[]> {
   const all = await call<PM2.ProcessDescription[]>("list", (done) => pm2.list(done));
   return (all ?? []).map((one) => ({
     name: one.name ?? "",
-    status: (one.pm2_env?.status ?? "stopped") as ProcessStatus["status"],
+    status: statusOf(one),
     ...(one.pid ? { pid: one.pid } : {}),
     restarts: one.pm2_env?.restart_time ?? 0,
     startedAt: one.pm2_env?.pm_uptime ?? 0,
@@ -238,8 +269,19 @@ async function list(pm2: typeof PM2): Promise<ProcessStatus[]> {
   }));
 }
 
-async function stopDaemon(pm2: typeof PM2, home: string): Promise<void> {
-  await call("stop the daemon", (done) => pm2.killDaemon((error) => done(error)));
+/** By signal: PM2's own call needs the connection that has to be closed first. */
+function statusOf({ pm2_env: env }: PM2.ProcessDescription): ProcessStatus["status"] {
+  const status = (env?.status ?? "stopped") as ProcessStatus["status"];
+  // With a backoff PM2 says "waiting restart" also when it has given up; only its forgotten creation time tells.
+  const gaveUp = env !== undefined && "created_at" in env && env.created_at === null;
+  return status === "waiting restart" && gaveUp ? "errored" : status;
+}
+
+async function stopDaemon(home: string): Promise<void> {
+  const pid = Number(await findText(join(home, "pm2.pid")));
+  const daemon = (await listProcesses()).find((one) => one.pid === pid && one.command.includes(`God Daemon (${home})`));
+  // It stops what it runs before it ends.
+  if (daemon !== undefined) await killAll([daemon], { graceMs: callLimitMs });
   for (const name of ["rpc.sock", "pub.sock", "pm2.pid"]) await rm(join(home, name), { force: true });
 }
 

@@ -34,14 +34,9 @@ const tailLines = 40;
 /** Runs a program to its end without a shell. Throws only when it cannot start or takes too long; look at exitCode. */
 export async function runCommand(argv: readonly string[], options: RunOptions): Promise<RunResult> {
   const [program = "", ...args] = argv;
-  const child = spawn(program, args, {
-    cwd: options.cwd,
-    env: options.env,
-    stdio: ["ignore", "pipe", "pipe"],
-    ...options.user,
-  });
-  const tail: string[] = [];
+  // Opened first: a program that cannot start says so at the next turn, when somebody has to be listening.
   const log = await openLog(options.logFile);
+  const tail: string[] = [];
   const take = (line: string): void => {
     tail.push(line);
     if (tail.length > tailLines) tail.shift();
@@ -49,21 +44,24 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     options.onLine?.(line);
   };
   const limitMs = options.timeoutMs ?? 30 * 60_000;
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    if (child.pid !== undefined) void killTree(child.pid);
-  }, limitMs);
+  let stopping: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
+    const { cwd, env, user } = options;
+    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], ...user });
     const ended = new Promise<number>((resolve, reject) => {
       child.once("error", reject);
       child.once("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+      timer = setTimeout(() => {
+        stopping = child.pid === undefined ? Promise.resolve() : killTree(child.pid);
+        stopping.catch(reject);
+      }, limitMs);
     });
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", take);
     const exitCode = await ended;
-    if (late)
-      throw new HarnessError("TIMEOUT", `"${argv.join(" ")}" did not end within ${limitMs} ms and was stopped.`);
-    return { exitCode, tail };
+    if (stopping === undefined) return { exitCode, tail };
+    await stopping;
+    throw new HarnessError("TIMEOUT", `"${argv.join(" ")}" did not end within ${limitMs} ms and was stopped.`);
   } catch (error) {
     throw cannotStart(error, program, options.cwd);
   } finally {
@@ -75,7 +73,10 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
 async function openLog(path: string | undefined) {
   if (path === undefined) return undefined;
   await mkdir(dirname(path), { recursive: true });
-  return createWriteStream(path, { flags: "a", mode: 0o600 });
+  const log = createWriteStream(path, { flags: "a", mode: 0o600 });
+  // finished() reports it at the end; unheard until then, it would end us.
+  log.on("error", () => undefined);
+  return log;
 }
 
 function cannotStart(error: unknown, program: string, cwd: string): unknown {

@@ -73,16 +73,13 @@ describe("finding programs", () => {
   });
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  test("binPath: bins up to the working directory, PATH, then PATH without relative entries", () => {
+  test("binPath: bins up to the working directory, PATH without relative entries, Node's folder last", () => {
     const api = join(root, "packages/api");
-    expect(binPath(root, api, { PATH: `/a:.::/b:${dirname(process.execPath)}` })).toEqual([
-      join(api, "node_modules/.bin"),
-      join(root, "packages/node_modules/.bin"),
-      join(root, "node_modules/.bin"),
-      dirname(process.execPath),
-      ...["/a", "/b"].filter((entry) => entry !== dirname(process.execPath)),
-    ]);
-    expect(binPath(root, tmpdir(), {})).toEqual([join(tmpdir(), "node_modules/.bin"), dirname(process.execPath)]);
+    const node = dirname(process.execPath);
+    const bins = ["packages/api", "packages", ""].map((folder) => join(root, folder, "node_modules/.bin"));
+    expect(binPath(root, api, { PATH: "/a:.::/b" })).toEqual([...bins, "/a", "/b", node]);
+    expect(binPath(root, api, { PATH: `/a:${node}:/b` })).toEqual([...bins, "/a", node, "/b"]);
+    expect(binPath(root, tmpdir(), {})).toEqual([join(tmpdir(), "node_modules/.bin"), node]);
   });
 
   test("findExecutable: the first executable file; a slash means from cwd", async () => {

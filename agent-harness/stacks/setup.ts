@@ -23,6 +23,8 @@ export async function setup(project: Project, progress: Progress): Promise<Setup
     () => refill(project, infra, progress),
     (done) => `${done.made} made`,
   );
-  const ready = await withSql(infra.postgres, maintenanceDatabase, (sql) => readyCount(sql, template.fingerprint));
+  const ready = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
+    readyCount(sql, template.fingerprint, infra.machine),
+  );
   return { template, pool: { made, ready, dropped }, ms: performance.now() - start };
 }

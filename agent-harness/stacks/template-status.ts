@@ -41,7 +41,7 @@ export async function templateStatus(project: Project, infra: Infra): Promise<Te
         fingerprint,
         builtAt: builtAt(one),
         sizeBytes: one.sizeBytes,
-        ready: await readyCount(sql, fingerprint),
+        ready: await readyCount(sql, fingerprint, infra.machine),
         current: fingerprint === wanted,
       });
     }

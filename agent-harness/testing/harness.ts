@@ -1,12 +1,12 @@
 import { chmod, cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { runAgentCli, runHarness, runVerify } from "../cli/index.ts";
 import { packageRoot } from "../shared/paths.ts";
-import { listProcesses } from "../shared/process-tree.ts";
+import { findMarked, listProcesses, type ProcessInfo } from "../shared/process-tree.ts";
 import { infraPortVariables } from "../shared/settings.ts";
+import { freePorts } from "./ports.ts";
 import { until } from "./until.ts";
 
 /** What a program printed, and how it ended. */
@@ -62,6 +62,8 @@ export async function openHarness(): Promise<TestHarness> {
     agent: run(runAgentCli),
     verify: run(runVerify),
     [Symbol.asyncDispose]: async () => {
+      // A refill that goes on behind a launch would bring infra up again after it was taken down.
+      await until("the pools are full", async () => (await refills(home)).length === 0, 30_000);
       const torn = await harness(home, "teardown-all", "--everywhere");
       await harness(home, "infra", "down", "--force");
       await until("nothing of this harness runs", async () => (await leftRunning(home)).length === 0, 20_000).catch(
@@ -77,26 +79,13 @@ export async function openHarness(): Promise<TestHarness> {
 
 /** The command lines of processes that name this home. */
 async function leftRunning(home: string): Promise<string[]> {
-  return (await listProcesses())
-    .filter((one) => one.command.includes(home) && one.pid !== process.pid)
-    .map((one) => one.command);
+  const named = (await listProcesses()).filter((one) => one.command.includes(home) && one.pid !== process.pid);
+  return [...named, ...(await refills(home))].map((one) => one.command);
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** Refills that go on behind a launch; they have the home in their environment only. */
+async function refills(home: string): Promise<ProcessInfo[]> {
+  return (await findMarked("AGENT_HARNESS_HOME", home)).filter((one) => one.command.includes(" template-db refill "));
 }
 
 /** A small project in a folder of its own: one process that answers, one table. Write what a test needs over it. */

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { errorNumber, HarnessError } from "../../shared/errors.ts";
+import { removeFolder } from "../../shared/paths.ts";
 import type { Chromium } from "../chromium.ts";
 
 const startLimitMs = 20_000;
@@ -64,7 +65,7 @@ async function launch(chromium: Chromium, profiles: string, extra: string[]): Pr
   const stop = async (): Promise<void> => {
     killGroup(child.pid);
     await ended;
-    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    await removeFolder(profile, profiles);
   };
   try {
     const { port, path } = await endpointOf(child);

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { access, constants, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, constants, mkdir, readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorNumber, errorText, HarnessError } from "../../shared/errors.ts";
+import { removeFolder } from "../../shared/paths.ts";
 import { Bucket } from "./s3-bucket.ts";
 import { S3Error } from "./s3-errors.ts";
 
@@ -27,7 +28,7 @@ export class Store {
       });
     }
     const left = (await readdir(folder)).filter((name) => name.startsWith(".removed-"));
-    await Promise.all(left.map((name) => rm(join(folder, name), { recursive: true, force: true })));
+    await Promise.all(left.map((name) => removeFolder(join(folder, name), folder)));
     return new Store(folder);
   }
 
@@ -71,7 +72,7 @@ export class Store {
     const removed = join(this.folder, `.removed-${randomUUID()}`);
     this.read.delete(name);
     await rename(bucket.folder, removed);
-    await rm(removed, { recursive: true, force: true });
+    await removeFolder(removed, this.folder);
   }
 
   private async findCreated(name: string): Promise<string | undefined> {

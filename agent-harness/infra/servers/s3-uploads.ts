@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findText } from "../../shared/files.ts";
+import { removeFolder } from "../../shared/paths.ts";
 import { type Bucket, type StoredObject, writeContent } from "./s3-bucket.ts";
 import { S3Error } from "./s3-errors.ts";
 
@@ -115,7 +116,7 @@ export async function completeUpload(
 
 /** Forgets an upload and its parts. */
 export async function abortUpload(bucket: Bucket, upload: Upload): Promise<void> {
-  await rm(folderOf(bucket, upload.id), { recursive: true, force: true });
+  await removeFolder(folderOf(bucket, upload.id), bucket.folder);
 }
 
 const folderOf = (bucket: Bucket, id: string): string => join(bucket.folder, "uploads", id);
