@@ -12,7 +12,7 @@ for (const file of existsSync(folder) ? readdirSync(folder) : []) {
     report.numFailedTests +
     report.testResults.filter((one) => one.status === "failed" && one.assertionResults.length === 0).length;
   for (const one of report.testResults.flatMap((result) => result.assertionResults)) {
-    if (one.status === "skipped" || one.status === "pending") skipped.push(one.fullName);
+    if (["skipped", "pending", "todo"].includes(one.status)) skipped.push(one.fullName);
   }
 }
 counts.skipped = skipped.length;

@@ -1,7 +1,6 @@
 /** The door of cli/: the three programs, run on a command line. */
-import { asHarnessError, errorKinds } from "../shared/errors.ts";
-import { type MainOptions, main } from "./main.ts";
-import { errorLines } from "./output.ts";
+import type { MainOptions } from "./execute.ts";
+import { main, reportError } from "./main.ts";
 import { agentProgram, harnessProgram, splitAgentId, verifyProgram } from "./programs.ts";
 
 export { agentProgram, harnessProgram, verifyProgram } from "./programs.ts";
@@ -12,7 +11,7 @@ export const runHarness = (argv: readonly string[], options?: MainOptions): Prom
 
 /** Runs `verify`; returns the exit code. */
 export const runVerify = (argv: readonly string[], options?: MainOptions): Promise<number> =>
-  main(verifyProgram(), ["verify", ...argv], options);
+  main(verifyProgram(), argv, options);
 
 /** Runs `agent-cli`; returns the exit code. */
 export async function runAgentCli(argv: readonly string[], options: MainOptions = {}): Promise<number> {
@@ -21,8 +20,6 @@ export async function runAgentCli(argv: readonly string[], options: MainOptions 
     const env = { ...(options.env ?? process.env), ...(id === undefined ? {} : { AGENT_ID: String(id) }) };
     return await main(agentProgram(), rest, { ...options, env });
   } catch (thrown) {
-    const error = asHarnessError(thrown);
-    (options.stderr ?? ((text) => void process.stderr.write(text)))(errorLines(error));
-    return errorKinds[error.kind].exitCode;
+    return reportError(thrown, argv.includes("--json"), options);
   }
 }

@@ -12,12 +12,13 @@ const launchOptions = [
 
 async function options(id: string | undefined, given: Options, context: CommandContext) {
   const number = parseAgentId(id ?? "");
+  const extraEnv = parsePairs(given["env"]);
   const { config, cwd, env, progress } = context;
   return {
     project: await openProject({ cwd, config, env }),
     id: number,
     fresh: given["fresh"] === true,
-    extraEnv: parsePairs(given["env"]),
+    extraEnv,
     progress,
   };
 }

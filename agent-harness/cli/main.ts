@@ -1,8 +1,10 @@
 import { Command as Commander, CommanderError } from "commander";
-import { asHarnessError, errorKinds } from "../shared/errors.ts";
-import type { Command, CommandContext, Options } from "./command.ts";
+import { asHarnessError, errorKinds, type HarnessError } from "../shared/errors.ts";
+import { nearest } from "../shared/nearest.ts";
+import type { Command } from "./command.ts";
+import { execute, type MainOptions, type Streams } from "./execute.ts";
 import { errorLines, jsonText } from "./output.ts";
-import { withProgress } from "./progress.ts";
+import { usage } from "./usage.ts";
 
 /** A program of ours: its name, its commands (nested by blanks in their usage) and what its help says first. */
 export interface Program {
@@ -14,58 +16,76 @@ export interface Program {
   passThrough?: readonly string[];
 }
 
-export interface MainOptions {
-  env?: NodeJS.ProcessEnv;
-  cwd?: string;
-  stdout?: (text: string) => void;
-  stderr?: (text: string) => void;
-  /** Whether stderr is a terminal on which a list may move. */
-  live?: boolean;
-  interactive?: boolean;
-}
-
-/** Runs a program on a command line and returns its exit code. The one place where errors become text. */
+/** Runs a program on a command line and returns its exit code. */
 export async function main(program: Program, argv: readonly string[], options: MainOptions = {}): Promise<number> {
-  const stdout = options.stdout ?? ((text) => void process.stdout.write(text));
-  const stderr = options.stderr ?? ((text) => void process.stderr.write(text));
-  const json = argv.includes("--json");
+  const streams = streamsOf(options);
   let exitCode = 0;
   try {
-    const commander = build(program, { ...options, stdout, stderr }, (code) => {
+    const commander = build(program, streams, (code) => {
       exitCode = code;
     });
     await commander.parseAsync([...argv], { from: "user" });
     return exitCode;
   } catch (thrown) {
+    // Help or the version, printed because it was asked for (0) or because no command was given.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : errorKinds.usage.exitCode;
-    const error = asHarnessError(thrown);
-    if (json) stdout(jsonText({ error: error.toJSON() }));
-    stderr(errorLines(error));
-    return errorKinds[error.kind].exitCode;
+    return reportError(thrown, ownWords(program, argv).includes("--json"), options);
   }
 }
 
-type Streams = MainOptions & Required<Pick<MainOptions, "stdout" | "stderr">>;
+/** The one place where errors become text, and the exit code of their kind. */
+export function reportError(thrown: unknown, json: boolean, options: MainOptions): number {
+  const { stdout, stderr } = streamsOf(options);
+  const error = asHarnessError(thrown);
+  if (json) stdout(jsonText({ error: error.toJSON() }));
+  stderr(errorLines(error));
+  return errorKinds[error.kind].exitCode;
+}
 
+/** The words of a command line that are ours, not those of a program that a command runs. */
+function ownWords(program: Program, argv: readonly string[]): readonly string[] {
+  const end = argv.findIndex((word) => program.passThrough?.includes(word));
+  return end === -1 ? argv : argv.slice(0, end);
+}
+
+const streamsOf = (options: MainOptions): Streams => ({
+  ...options,
+  stdout: options.stdout ?? ((text) => void process.stdout.write(text)),
+  stderr: options.stderr ?? ((text) => void process.stderr.write(text)),
+});
+
+/** A program as commander knows it; `done` gets the exit code of the command that ran. */
 function build(program: Program, streams: Streams, done: (exitCode: number) => void): Commander {
-  const root = configure(new Commander(program.name), streams)
-    .description(program.description)
-    .version(program.version);
-  root.option("--config <file>", "the project config to use");
+  const root = configure(new Commander(program.name), streams).version(program.version);
+  const [only] = program.commands;
+  if (only !== undefined && program.commands.length === 1) {
+    const words = wordsOf(only.usage);
+    for (const argument of words.args) root.argument(argument);
+    return define(root.option("--config <file>", configHelp), only, streams, done);
+  }
+  root.description(program.description).option("--config <file>", configHelp);
   const groups = new Map<string, Commander>();
   for (const definition of program.commands) {
-    const words = definition.usage.split(" ");
-    const split = words.findIndex((word) => /^[<[]/.test(word));
-    const names = split === -1 ? words : words.slice(0, split);
-    const usage = [names.at(-1), ...(split === -1 ? [] : words.slice(split))].join(" ");
+    const { names, args } = wordsOf(definition.usage);
     const parent = names.length === 1 ? root : groupOf(names[0] ?? "", root, groups, streams);
-    const added = addCommand(parent, usage, definition, streams, done);
+    const hidden = definition.hidden ?? false;
+    const added = configure(parent.command([names.at(-1), ...args].join(" "), { hidden }), streams);
+    define(added, definition, streams, done);
     if (program.passThrough?.includes(added.name())) {
       root.enablePositionalOptions();
       added.passThroughOptions().allowUnknownOption();
     }
   }
   return root;
+}
+
+const configHelp = "the project config to use";
+
+/** The names of a command, and its arguments, out of its usage. */
+function wordsOf(text: string): { names: string[]; args: string[] } {
+  const words = text.split(" ");
+  const split = words.findIndex((word) => /^[<[]/.test(word));
+  return split === -1 ? { names: words, args: [] } : { names: words.slice(0, split), args: words.slice(split) };
 }
 
 function groupOf(name: string, root: Commander, groups: Map<string, Commander>, streams: Streams): Commander {
@@ -76,72 +96,46 @@ function groupOf(name: string, root: Commander, groups: Map<string, Commander>, 
   return group;
 }
 
-function addCommand(
-  parent: Commander,
-  usage: string,
-  definition: Command,
-  streams: Streams,
-  done: (exitCode: number) => void,
-): Commander {
-  const one = configure(parent.command(usage, { hidden: definition.hidden ?? false }), streams).description(
-    definition.summary,
-  );
+/** Gives a commander what the definition says: its text, its options and what it does. */
+function define(one: Commander, definition: Command, streams: Streams, done: (exitCode: number) => void): Commander {
+  one.description(definition.summary);
   for (const [flags, description] of definition.options ?? []) one.option(flags, description);
   if (!definition.ownJson) one.option("--json", "print the result as one JSON document");
-  one.action(async () => {
+  return one.action(async () => {
     const all = one.optsWithGlobals<Record<string, unknown>>();
     done(await execute(definition, one.processedArgs as (string | undefined)[], all, streams));
   });
-  return one;
 }
 
 /** commander prints through us and throws instead of ending the process; neither is inherited by every way of adding a command. */
 function configure(commander: Commander, { stdout, stderr }: Streams): Commander {
   return commander
-    .exitOverride()
-    .configureOutput({ writeOut: stdout, writeErr: stderr })
-    .showHelpAfterError("(add --help for what can be said)");
+    .exitOverride((error) => {
+      throw /^commander\.(?:help|version)/.test(error.code) ? error : usageError(commander, error);
+    })
+    .configureOutput({ writeOut: stdout, writeErr: stderr, outputError: () => undefined });
 }
 
-async function execute(
-  definition: Command,
-  args: readonly unknown[],
-  options: Options,
-  streams: Streams,
-): Promise<number> {
-  const json = options["json"] !== undefined && options["json"] !== false;
-  const env = streams.env ?? process.env;
-  const live = streams.live ?? (process.stderr.isTTY === true && !env["CI"] && !env["NO_COLOR"] && !json);
-  // A variadic argument is one list; handlers get one flat line of words.
-  const words = args.flat() as (string | undefined)[];
-  const result = await withProgress(
-    definition.usage.replace(/ .*/, ""),
-    { live: live && definition.text !== undefined, stderr: streams.stderr },
-    async (progress) => {
-      const context = contextOf(streams, options, progress, json);
-      return { context, value: await definition.run(words, options, context) };
-    },
+/** What commander found wrong with a command line, as an error of ours. */
+function usageError(commander: Commander, error: CommanderError): HarnessError {
+  const [what = "", ...more] = error.message.replace(/^error: /, "").split("\n");
+  const path: string[] = [];
+  for (let one: Commander | null = commander; one !== null; one = one.parent) path.unshift(one.name());
+  const suggested = /\(Did you mean (?:one of )?(.*)\?\)/.exec(more.join(" "))?.[1];
+  const near = suggested ?? nearestCommand(commander, error);
+  const see = `See: ${path.join(" ")} --help`;
+  return usage(
+    `${path.join(" ")}: ${what.replace(/\.?$/, ".")}`,
+    near === undefined ? see : `Did you mean ${near}? ${see}`,
   );
-  if (json && !definition.ownJson) streams.stdout(jsonText(result.value));
-  else if (definition.text !== undefined) streams.stdout(definition.text(result.value, result.context));
-  return definition.exitCode?.(result.value) ?? 0;
 }
 
-function contextOf(
-  streams: Streams,
-  options: Options,
-  progress: CommandContext["progress"],
-  json: boolean,
-): CommandContext {
-  const config = options["config"];
-  return {
-    env: streams.env ?? process.env,
-    cwd: streams.cwd ?? process.cwd(),
-    config: typeof config === "string" ? config : undefined,
-    progress,
-    interactive: (streams.interactive ?? process.stdout.isTTY === true) && !json,
-    json,
-    stdout: streams.stdout,
-    stderr: streams.stderr,
-  };
+/** commander compares letters only; a command written by another habit (`launch_all`) is found here. */
+function nearestCommand(commander: Commander, { code, message }: CommanderError): string | undefined {
+  if (code !== "commander.unknownCommand") return undefined;
+  const names = commander
+    .createHelp()
+    .visibleCommands(commander)
+    .map((one) => one.name());
+  return nearest(/'(.*)'/.exec(message)?.[1] ?? "", names);
 }

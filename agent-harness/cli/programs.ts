@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAgentId } from "../shared/names.ts";
+import { nearest } from "../shared/nearest.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { env, exec, mail, psql, slowQueriesCommand } from "./agent/data.ts";
 import { health, logs, restartCommand, stats, status, url } from "./agent/processes.ts";
@@ -20,6 +21,7 @@ import { setupCommand } from "./setup.ts";
 import { statusCommand } from "./status.ts";
 import { teardownAllCommand, teardownCommand } from "./teardown.ts";
 import { templateDbBuild, templateDbDrop, templateDbList, templateDbRefill, templateDbStatus } from "./template-db.ts";
+import { usage } from "./usage.ts";
 import { verifyCommand } from "./verify.ts";
 
 const version = (): string =>
@@ -94,5 +96,10 @@ export function splitAgentId(argv: readonly string[]): { id: number | undefined;
   if (first === undefined || isCommand || first === "help" || (first.startsWith("-") && !/^-\d/.test(first))) {
     return { id: undefined, rest: [...argv] };
   }
+  const near = nearest(
+    first,
+    agentCommands.map((one) => one.usage.replace(/ .*/, "")),
+  );
+  if (near !== undefined) throw usage(`agent-cli has no command "${first}".`, `Did you mean: agent-cli ${near}`);
   return { id: parseAgentId(first), rest };
 }

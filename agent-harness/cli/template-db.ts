@@ -69,7 +69,7 @@ export const templateDbRefill = command<unknown>({
   hidden: true,
   run: async (_, __, context) => {
     const project = await openProjectOf(context);
-    return await refill(project, await readyInfra(project, context.progress), context.progress);
+    return await refill(project, context.progress);
   },
   text: jsonText,
 });

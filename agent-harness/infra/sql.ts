@@ -14,7 +14,7 @@ export interface PostgresServer {
 /** What one statement gives back. */
 export interface SqlResult {
   rows: Record<string, unknown>[];
-  /** Column names, in order. */
+  /** Column names, in order; the second of the same name ends in `_2`. */
   fields: string[];
   rowCount: number | null;
   command: string;
@@ -55,15 +55,30 @@ export async function withSql<T>(server: PostgresServer, database: string, work:
 }
 
 async function query(client: pg.Client, text: string, values?: readonly unknown[]): Promise<SqlResult> {
-  const result = values === undefined ? await client.query(text) : await client.query(text, [...values]);
+  const what = { text, rowMode: "array" as const, ...(values === undefined ? {} : { values: [...values] }) };
+  const result: unknown = await client.query(what);
   // Several statements in one text come back as an array.
-  const last = (Array.isArray(result) ? (result as pg.QueryResult[]).at(-1) : result) as pg.QueryResult | undefined;
+  const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryArrayResult<unknown[]> | undefined;
+  const fields = distinctNames((last?.fields ?? []).map((field) => field.name));
   return {
-    rows: (last?.rows ?? []) as Record<string, unknown>[],
-    fields: (last?.fields ?? []).map((field) => field.name),
+    rows: (last?.rows ?? []).map((row) => Object.fromEntries(fields.map((field, index) => [field, row[index]]))),
+    fields,
     rowCount: last?.rowCount ?? null,
     command: last?.command ?? "",
   };
+}
+
+/** Column names, each once: SQL allows two of a name (`a.id, b.id`), a row as an object would lose one of them. */
+export function distinctNames(names: readonly string[]): string[] {
+  const taken = new Set<string>();
+  return names.map((name) => {
+    let distinct = name;
+    for (let count = 2; taken.has(distinct) || (distinct !== name && names.includes(distinct)); count += 1) {
+      distinct = `${name}_${count}`;
+    }
+    taken.add(distinct);
+    return distinct;
+  });
 }
 
 /** 53100 is the server's word for a full disk; our own kind of error tells what to do. */

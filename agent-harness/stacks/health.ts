@@ -13,10 +13,15 @@ import type { LaunchContext } from "./resource.ts";
 const probeLimitMs = 5000;
 
 /** Starts processes so that each comes after those it depends on are healthy; those without wait for nobody. */
-export async function startInOrder(context: LaunchContext, pm2: Processes): Promise<void> {
-  let waiting = context.plan.processes;
+export async function startInOrder(
+  context: LaunchContext,
+  pm2: Processes,
+  processes: readonly PlannedProcess[],
+): Promise<void> {
+  let waiting = [...processes];
   const apps = await readApps(context.ledger);
-  const started = new Set<string>();
+  // Those that are not to be started run already.
+  const started = new Set(context.plan.processes.filter((one) => !waiting.includes(one)).map((one) => one.name));
   while (waiting.length > 0) {
     const ready = waiting.filter((one) => one.dependsOn.every((name) => started.has(name)));
     const needed = context.plan.processes.filter((one) => ready.some((other) => other.dependsOn.includes(one.name)));

@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import type { Infra } from "../infra/index.ts";
 import type { AfterCloneConfig, CommandConfig, ProcessConfig } from "../shared/config-schema.ts";
+import { renderEnv } from "../shared/env-file.ts";
 import { HarnessError } from "../shared/errors.ts";
 import { processName } from "../shared/names.ts";
 import { stackFolder } from "../shared/paths.ts";
@@ -53,6 +54,8 @@ export async function planStack({ project, infra, id, extraEnv }: PlanOptions): 
   const ports = stackPorts(config.ports, id);
   const values = stackValues({ id, project: project.name, workdir: folder, ports, infra });
   const env = stackEnv(values, config.env, extraEnv);
+  // Written later; refused now, while there is nothing to leave behind.
+  renderEnv(env);
   const enabled = Object.entries(config.processes).filter(([, one]) => !one.enabledBy || env[one.enabledBy] === "true");
   const names = new Set(enabled.map(([name]) => name));
   const processes = await Promise.all(

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
-import { type Infra, refillPool } from "../infra/index.ts";
+import { infraIsUp, refillPool, resolveInfra } from "../infra/index.ts";
 import { packageRoot } from "../shared/paths.ts";
 import type { Progress } from "../shared/progress.ts";
 import { processEnv } from "./env.ts";
@@ -36,18 +36,18 @@ export async function startRefill(project: Project): Promise<void> {
   await log.close();
 }
 
-/** Brings the pool of a project's template database to its size, and empties the trash. Returns when it is done. */
-export async function refill(
-  project: Project,
-  infra: Infra,
-  progress: Progress,
-): Promise<{ made: number; dropped: string[]; template: string }> {
+/**
+ * Brings the pool of a project's template database to its size, and empties the trash. Returns when it is done; does
+ * nothing when infra is down, since it runs behind a launch, and infra may have been taken down meanwhile.
+ */
+export async function refill(project: Project, progress: Progress): Promise<{ made: number; dropped: string[] }> {
+  const infra = await resolveInfra(project.paths, project.config.infra, project.env);
+  if (!(await infraIsUp(project.paths, infra))) return { made: 0, dropped: [] };
   const template = await readyTemplate({ project, infra, progress, want: "any" });
-  const done = await refillPool(infra.postgres, {
+  return await refillPool(infra.postgres, {
     machine: infra.machine,
     fingerprint: template.fingerprint,
     strategy: template.strategy,
     size: project.config.database.pool,
   });
-  return { ...done, template: template.name };
 }

@@ -20,7 +20,7 @@ export async function setup(project: Project, progress: Progress): Promise<Setup
   const { made, dropped } = await withStep(
     progress,
     "pool",
-    () => refill(project, infra, progress),
+    () => refill(project, progress),
     (done) => `${done.made} made`,
   );
   const ready = await withSql(infra.postgres, maintenanceDatabase, (sql) =>

@@ -20,7 +20,10 @@ export async function withBench(work) {
   const stopped = new Promise((_, reject) => {
     stop = reject;
   });
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]]) {
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ]) {
     process.once(signal, () => {
       process.exitCode = code;
       say(`${signal}: cleaning up`);
@@ -52,7 +55,12 @@ async function openBench(signal) {
     if (signal.aborted && !cleaning) throw new Error("interrupted");
     const from = performance.now();
     // A group of its own: Ctrl-C reaches us alone, and we take things down in order.
-    const child = spawn(argv[0], argv.slice(1), { cwd, env: ownEnv, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(argv[0], argv.slice(1), {
+      cwd,
+      env: ownEnv,
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
     const text = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"]) child[name].on("data", (data) => (text[name] += data));
     children.add(child);
@@ -67,13 +75,20 @@ async function openBench(signal) {
   };
   const run = async (argv, options) => {
     const ended = await start(argv, options).done;
-    if (ended.code !== 0) throw new Error(`${argv.join(" ")} ended with ${ended.code}:\n${ended.stderr}${ended.stdout}`);
+    if (ended.code !== 0)
+      throw new Error(`${argv.join(" ")} ended with ${ended.code}:\n${ended.stderr}${ended.stdout}`);
     return ended;
   };
-  const command = (name) => (cwd, ...words) => run([process.execPath, program(name), ...words], { cwd });
+  const command =
+    (name) =>
+    (cwd, ...words) =>
+      run([process.execPath, program(name), ...words], { cwd });
   const close = async () => {
     for (const child of children) child.kill("SIGTERM");
-    for (const words of [["teardown-all", "--everywhere"], ["infra", "down", "--force"]]) {
+    for (const words of [
+      ["teardown-all", "--everywhere"],
+      ["infra", "down", "--force"],
+    ]) {
       const { child, done } = start([process.execPath, program("agent-harness"), ...words], { cleaning: true });
       const limit = setTimeout(() => child.kill("SIGKILL"), 120_000);
       const { code, stderr } = await done;
@@ -83,7 +98,8 @@ async function openBench(signal) {
     await until(`all processes of ${root} have ended`, async () => (await runningIn(root)).length === 0);
     await rm(root, { recursive: true, force: true });
   };
-  const quiet = () => until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
+  const quiet = () =>
+    until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
   return { root, home, env, start, run, close, quiet, harness: command("agent-harness"), agent: command("agent-cli") };
 }
 

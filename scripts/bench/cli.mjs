@@ -6,7 +6,9 @@ import { repository, say, withBench } from "./bench.mjs";
 import { setupGuestbook } from "./guestbook.mjs";
 import { machineLine, timeTable } from "./table.mjs";
 
-const { values } = parseArgs({ options: { n: { type: "string", default: "15" }, id: { type: "string", default: "90" } } });
+const { values } = parseArgs({
+  options: { n: { type: "string", default: "15" }, id: { type: "string", default: "90" } },
+});
 
 await withBench(async (bench) => {
   const folder = await setupGuestbook(bench);

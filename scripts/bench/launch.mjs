@@ -6,7 +6,9 @@ import { freePorts, repository, say, withBench } from "./bench.mjs";
 import { healthPath, setupGuestbook, whenHealthy } from "./guestbook.mjs";
 import { machineLine, timeTable } from "./table.mjs";
 
-const { values } = parseArgs({ options: { n: { type: "string", default: "7" }, id: { type: "string", default: "80" } } });
+const { values } = parseArgs({
+  options: { n: { type: "string", default: "7" }, id: { type: "string", default: "80" } },
+});
 
 /** An environment as launch gives it, with a database and a port of its own: what one would set up by hand. */
 async function handMade(bench, folder) {

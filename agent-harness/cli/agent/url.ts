@@ -14,7 +14,8 @@ export function quickUrl(
   const words = argv.filter((word) => word !== "--json");
   const id = words.length === 2 ? words[0] : env["AGENT_ID"];
   if (words.at(-1) !== "url" || words.length > 2 || id === undefined || !/^[1-9][0-9]?$/.test(id)) return undefined;
-  const urls = readUrls(join(home(env), "stacks", id, "ledger.json"));
+  const folder = home(env);
+  const urls = folder === undefined ? undefined : readUrls(join(folder, "stacks", id, "ledger.json"));
   if (urls === undefined) return undefined;
   return argv.includes("--json") ? `${JSON.stringify(urls, null, 2)}\n` : urlLines(urls);
 }
@@ -37,7 +38,8 @@ function readUrls(path: string): Record<string, string> | undefined {
 }
 
 /** As shared/paths.ts has it (a test holds the two together); importing it would cost more than the command. */
-function home(env: Readonly<Record<string, string | undefined>>): string {
+function home(env: Readonly<Record<string, string | undefined>>): string | undefined {
   if (env["AGENT_HARNESS_HOME"]) return env["AGENT_HARNESS_HOME"];
-  return process.getuid?.() === 0 ? "/var/lib/agent-harness" : join(env["HOME"] ?? "", ".agent-harness");
+  if (process.getuid?.() === 0) return "/var/lib/agent-harness";
+  return env["HOME"] ? join(env["HOME"], ".agent-harness") : undefined;
 }

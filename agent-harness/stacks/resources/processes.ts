@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { processPrefix } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
-import { findMarked, killAll } from "../../shared/process-tree.ts";
+import { findMarked, killAll, listProcesses, treeOf } from "../../shared/process-tree.ts";
 import { findProcesses, openProcesses, type ProcessStatus } from "../../shared/processes.ts";
 import { startInOrder } from "../health.ts";
 import { markVariable, stackMark } from "../plan.ts";
@@ -22,9 +22,13 @@ export const processes: Resource = {
     const all = await pm2.list();
     const wanted = plan.processes.map((one) => one.spec.name);
     const same = before?.["file"] === file && before?.["database"] === database;
-    if (!same || !wanted.every((name) => isRunning(all, name))) {
+    if (!same) {
       await removeStale(context, all);
-      await startInOrder(context, pm2);
+      await startInOrder(context, pm2, plan.processes);
+    } else {
+      const unwell = plan.processes.filter((one) => !isRunning(all, one.spec.name));
+      if (unwell.length > 0) await killStrays(context, all);
+      await startInOrder(context, pm2, unwell);
     }
     return { file, database, names: wanted };
   },
@@ -52,8 +56,19 @@ export const processes: Resource = {
 const ownNames = (all: readonly ProcessStatus[], id: number): string[] =>
   all.map((one) => one.name).filter((name) => name.startsWith(processPrefix(id)));
 
+/** One that PM2 had to start again counts as crashed until it is started anew. */
 const isRunning = (all: readonly ProcessStatus[], name: string): boolean =>
-  all.some((one) => one.name === name && one.status === "online");
+  all.some((one) => one.name === name && one.status === "online" && one.restarts === 0);
+
+/** What a dead process left behind may hold the port that its successor needs. */
+async function killStrays({ ledger, infra }: StackContext, all: readonly ProcessStatus[]): Promise<void> {
+  const running = await listProcesses();
+  const names = ownNames(all, ledger.id);
+  const roots = all.filter((one) => names.includes(one.name)).flatMap((one) => one.pid ?? []);
+  const held = new Set(roots.flatMap((pid) => treeOf(pid, running)).map((one) => one.pid));
+  const marked = await findMarked(markVariable, stackMark(infra.machine, ledger.id));
+  await killAll(marked.filter((one) => !held.has(one.pid)));
+}
 
 /** What an earlier launch left running, under whatever config. */
 async function removeStale(context: StackContext, all: readonly ProcessStatus[]): Promise<void> {
