@@ -247,5 +247,6 @@ test("agent-cli exec runs in the stack's folder with its variables only; its exi
     stderr: "",
   });
   expect(await readFile(join(workdir, "out"), "utf8")).toBe(`${workdir}|a $b "c"||-h --json`);
+  expect((await run(runAgentCli, ["40", "exec", "sh", "-c", "kill -KILL $$"])).exitCode).toBe(137);
   expect(await run(runAgentCli, ["40", "exec", "no-such-program", "-x"])).toMatchObject({ exitCode: 3, stdout: "" });
 });

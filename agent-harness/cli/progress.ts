@@ -1,7 +1,11 @@
 import type { Progress, ProgressEvent } from "../shared/progress.ts";
 
-/** Seconds with one digit, or milliseconds. */
-export const duration = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+/** A duration as people say it: 14 ms, 2.1 s, 5 min, 3 h. */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 120_000) return `${(ms / 1000).toFixed(1)} s`;
+  return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
+}
 
 /** Shows progress while `work` runs: a live list on a terminal, plain lines elsewhere; always on stderr. */
 export async function withProgress<T>(
@@ -35,15 +39,44 @@ function lineOf(event: ProgressEvent): string | undefined {
   }
 }
 
+/** The list appears with the first thing to tell: a quick command that reports nothing shows nothing. */
 async function withLiveList<T>(title: string, work: (progress: Progress) => Promise<T>): Promise<T> {
+  const events: ProgressEvent[] = [];
+  let show: (event: ProgressEvent) => void = (event) => events.push(event);
+  let begin: () => void = () => undefined;
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const result = work((event) => {
+    show(event);
+    begin();
+  });
+  const ended = result.then(
+    () => true,
+    () => false,
+  );
+  await Promise.race([begun, ended]);
+  if (events.length > 0) {
+    await showList(title, ended, (listen) => {
+      for (const event of events) listen(event);
+      show = listen;
+    });
+  }
+  return await result;
+}
+
+async function showList(
+  title: string,
+  ended: Promise<boolean>,
+  listen: (show: (event: ProgressEvent) => void) => void,
+): Promise<void> {
   const { Listr, ListrLogger, ProcessOutput } = await import("listr2");
-  let result: T | undefined;
   const list = new Listr(
     {
       title,
       task: async (_, task) => {
         const running = new Set<string>();
-        result = await work((event) => {
+        listen((event) => {
           if (event.type === "start") running.add(event.step);
           if (event.type === "done" || event.type === "fail") running.delete(event.step);
           const line = event.type === "detail" ? undefined : lineOf(event);
@@ -51,7 +84,10 @@ async function withLiveList<T>(title: string, work: (progress: Progress) => Prom
           const now = event.type === "detail" ? `${event.step}: ${event.text.slice(0, 60)}` : [...running].join(", ");
           task.title = now === "" ? title : `${title} — ${now}`;
         });
+        const well = await ended;
         task.title = title;
+        // Only for the mark before the title; the error itself is printed by main().
+        if (!well) throw new Error(title);
       },
       rendererOptions: { bottomBar: false, outputBar: Number.POSITIVE_INFINITY, persistentOutput: true },
     },
@@ -64,6 +100,5 @@ async function withLiveList<T>(title: string, work: (progress: Progress) => Prom
       },
     },
   );
-  await list.run();
-  return result as T;
+  await list.run().catch(() => undefined);
 }

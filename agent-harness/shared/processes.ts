@@ -48,8 +48,11 @@ export interface ProcessStatus {
 export interface Processes extends AsyncDisposable {
   /** Starts processes anew: one of the same name is deleted first, since PM2 would keep its old folder and env. */
   start(apps: readonly App[]): Promise<void>;
-  /** Stops and forgets processes by their full names; unknown names are fine. */
-  remove(names: readonly string[]): Promise<void>;
+  /**
+   * Stops and forgets processes by their full names; unknown names are fine. Only the root of each is told to stop, and
+   * what is left of its tree afterwards; with `tree` all of it at once, since wrappers such as npm pass no signal on.
+   */
+  remove(names: readonly string[], options?: { tree?: boolean }): Promise<void>;
   list(): Promise<ProcessStatus[]>;
   /** Ends the daemon and all it runs. */
   stopDaemon(): Promise<void>;
@@ -70,7 +73,7 @@ export async function openProcesses(home: string): Promise<Processes> {
   };
   return {
     start: (apps) => start(pm2, apps),
-    remove: (names) => remove(pm2, names),
+    remove: (names, options) => remove(pm2, names, options),
     list: () => list(pm2),
     stopDaemon: async () => {
       // Our end first: a client that loses its daemon goes on trying to reconnect, and the program never ends.
@@ -240,17 +243,19 @@ export function toApp(spec: ProcessSpec): App {
   };
 }
 
-async function remove(pm2: typeof PM2, names: readonly string[]): Promise<void> {
+async function remove(pm2: typeof PM2, names: readonly string[], options: { tree?: boolean } = {}): Promise<void> {
   if (names.length === 0) return;
   const roots = (await list(pm2)).filter((one) => names.includes(one.name)).flatMap((one) => one.pid ?? []);
   const all = roots.length === 0 ? [] : await listProcesses();
   const trees = roots.flatMap((pid) => treeOf(pid, all));
   // One call a name: given several, PM2 stops at the first that it does not know.
-  await Promise.all(
+  const deleted = Promise.all(
     names.map((name) =>
       call("delete", (done) => pm2.delete(name, (error) => done(isUnknownName(error) ? null : error))),
     ),
   );
+  const children = trees.filter((one) => !roots.includes(one.pid));
+  await Promise.all([deleted, options.tree ? killAll(children) : undefined]);
   // PM2 stopped the roots; what they did not take along is ours to stop.
   await killAll(trees);
 }

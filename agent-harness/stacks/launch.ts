@@ -61,7 +61,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchResult> {
     },
     () => make({ project, infra, plan, template, progress }),
   );
-  await startRefill(project);
+  await startRefill(project, infra);
   return { ledger, template, ms: performance.now() - start };
 }
 

@@ -1,7 +1,16 @@
 import { spawn } from "node:child_process";
 import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
-import { infraIsUp, refillPool, resolveInfra } from "../infra/index.ts";
+import {
+  type Infra,
+  infraIsUp,
+  listDatabases,
+  maintenanceDatabase,
+  refillPool,
+  resolveInfra,
+  withSql,
+} from "../infra/index.ts";
+import { trashDatabaseName } from "../shared/names.ts";
 import { packageRoot } from "../shared/paths.ts";
 import type { Progress } from "../shared/progress.ts";
 import { processEnv } from "./env.ts";
@@ -12,8 +21,8 @@ import { readyTemplate } from "./template.ts";
  * Brings the pool of ready clones back to its size in a process of its own, which outlives this one: the launch returns
  * at once. What it does is in logs/refill.log.
  */
-export async function startRefill(project: Project): Promise<void> {
-  if (project.config.database.pool === 0) return;
+export async function startRefill(project: Project, infra: Infra): Promise<void> {
+  if (project.config.database.pool === 0 && !(await isTrashLeft(infra))) return;
   await mkdir(project.paths.logs, { recursive: true, mode: 0o700 });
   const log = await open(join(project.paths.logs, "refill.log"), "a", 0o600);
   const program = join(packageRoot(), "dist", "bin", "agent-harness.js");
@@ -34,6 +43,12 @@ export async function startRefill(project: Project): Promise<void> {
   });
   child.unref();
   await log.close();
+}
+
+/** Without a pool a refill still has to drop what resets have put away. */
+async function isTrashLeft(infra: Infra): Promise<boolean> {
+  const trash = await withSql(infra.postgres, maintenanceDatabase, (sql) => listDatabases(sql, trashDatabaseName("")));
+  return trash.length > 0;
 }
 
 /**

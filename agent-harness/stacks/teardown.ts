@@ -64,13 +64,17 @@ async function takeAway(context: StackContext): Promise<string[]> {
       const entry = ledger.resources.find((one) => one.kind === resource.kind);
       if (entry !== undefined) entry.state = "destroying";
       await writeLedger(paths, ledger);
-      await withStep(
-        progress,
-        resource.kind,
-        () => resource.destroy(context),
-        () => what ?? "nothing there",
-      );
-      if (what !== undefined) removed.push(what);
+      // Also when nothing was seen: what hid from the look is taken along.
+      if (what === undefined) await resource.destroy(context);
+      else {
+        await withStep(
+          progress,
+          resource.kind,
+          () => resource.destroy(context),
+          () => what,
+        );
+        removed.push(what);
+      }
     } catch (error) {
       failures.push(`${resource.kind}: ${errorText(error)}`);
     }

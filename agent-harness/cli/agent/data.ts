@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
 import { type Infra, type MailSummary, openMail, type SqlResult } from "../../infra/index.ts";
 import { HarnessError } from "../../shared/errors.ts";
 import { databaseName, mailAddress } from "../../shared/names.ts";
@@ -74,7 +75,7 @@ async function runForeground(
   try {
     return await new Promise<number>((resolve, reject) => {
       child.once("error", reject);
-      child.once("close", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 143)));
+      child.once("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
     });
   } finally {
     for (const signal of ["SIGINT", "SIGQUIT"] as const) process.off(signal, ignore);

@@ -37,7 +37,7 @@ export const processes: Resource = {
     const pm2 = await findProcesses(context.paths.pm2);
     if (pm2 !== undefined) {
       await using open = pm2;
-      await open.remove(ownNames(await open.list(), context.ledger.id));
+      await open.remove(ownNames(await open.list(), context.ledger.id), { tree: true });
     }
     // What left its tree by setsid or a double fork still carries our mark.
     await killAll(await findMarked(markVariable, stackMark(context.infra.machine, context.ledger.id)));
