@@ -26,8 +26,8 @@ function cliText(programs) {
     "# The command line",
     "",
     "stdout is the result, stderr is for people. `--json` prints the result, or the error, as one JSON document. What each",
-    "exit code means is in [errors.md](errors.md). Each program also takes `--help`, `--version` and `--config <file>`,",
-    "the project config to use in place of the `agent-harness.yml` found upwards from the working directory.",
+    "exit code means is in [errors.md](errors.md). Each program also takes `--help` and `--version`;",
+    "agent-harness also `--config <file>`, in place of the `agent-harness.yml` found upwards from the working directory.",
     "",
   ];
   return [...intro, ...programs.flatMap(programLines)].join("\n");

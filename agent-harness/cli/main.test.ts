@@ -31,6 +31,7 @@ async function run(program: typeof runHarness, argv: readonly string[], env: Nod
 let given: unknown[] = [];
 const little: Program = {
   name: "little",
+  takesConfig: true,
   description: "A program with one command of each sort.",
   version: "1.2.3",
   passThrough: ["exec"],

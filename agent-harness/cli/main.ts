@@ -14,6 +14,8 @@ export interface Program {
   commands: readonly Command[];
   /** Commands whose words all belong to a program that they run, flags included. */
   passThrough?: readonly string[];
+  /** Whether `--config` means something: a stack that is there knows its own. */
+  takesConfig?: boolean;
 }
 
 /** Runs a program on a command line and returns its exit code. */
@@ -61,9 +63,10 @@ function build(program: Program, streams: Streams, done: (exitCode: number) => v
   if (only !== undefined && program.commands.length === 1) {
     const words = wordsOf(only.usage);
     for (const argument of words.args) root.argument(argument);
-    return define(root.option("--config <file>", configHelp), only, streams, done);
+    return define(root, only, streams, done);
   }
-  root.description(program.description).option("--config <file>", configHelp);
+  root.description(program.description);
+  if (program.takesConfig) root.option("--config <file>", "the project config to use");
   const groups = new Map<string, Commander>();
   for (const definition of program.commands) {
     const { names, args } = wordsOf(definition.usage);
@@ -78,8 +81,6 @@ function build(program: Program, streams: Streams, done: (exitCode: number) => v
   }
   return root;
 }
-
-const configHelp = "the project config to use";
 
 /** The names of a command, and its arguments, out of its usage. */
 function wordsOf(text: string): { names: string[]; args: string[] } {

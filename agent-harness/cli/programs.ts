@@ -30,6 +30,7 @@ const version = (): string =>
 /** `agent-harness`: everything about the machine and its stacks. */
 export const harnessProgram = (): Program => ({
   name: "agent-harness",
+  takesConfig: true,
   description: "Gives every coding agent on this machine a development environment of its own.",
   version: version(),
   commands: [

@@ -84,7 +84,15 @@ describe.runIf(mountable)("a full disk", () => {
 
   it("loses no object and shows none that is half written", async () => {
     const { s3 } = await resolveInfra(homePaths(harness.home), configSchema.parse({}).infra, harness.env);
-    const client = new Client({ endPoint: "127.0.0.1", port: s3.port, useSSL: false, ...s3 });
+    const client = new Client({
+      endPoint: "127.0.0.1",
+      port: s3.port,
+      useSSL: false,
+      accessKey: s3.accessKey,
+      secretKey: s3.secretKey,
+      region: s3.region,
+      retryOptions: { disableRetry: true },
+    });
     const [small, large] = [randomBytes(1000), randomBytes(4 * 1024 * 1024)];
     await client.putObject("default", "kept", small);
     await fill(1024 * 1024);

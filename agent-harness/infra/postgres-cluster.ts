@@ -106,7 +106,7 @@ async function initdb(
     ...(user === undefined ? {} : { user }),
   });
   if (exitCode === 0) return;
-  const full = tail.some((line) => line.includes("No space left on device"));
+  const full = tail.some((line) => /No space left on device|Check free disk space/.test(line));
   const code = full ? "DISK_FULL" : "POSTGRES_UNAVAILABLE";
   throw new HarnessError(code, `initdb failed with code ${exitCode}:\n${tail.join("\n")}`, {
     hint: `${full ? "Free some space" : "Mend what it says"}, then run: agent-harness infra up`,

@@ -30,10 +30,7 @@ const overrideVariables: Readonly<Record<string, { path: ConfigPath; parse: (val
 
 /** Variables that something reads without their being a key of the project config. */
 const otherVariables = [
-  "AGENT_HARNESS_HOME",
-  "AGENT_HARNESS_CONFIG",
   "AGENT_HARNESS_CHROMIUM",
-  "AGENT_ID",
   "AGENT_DB_IMAGE",
   "AGENT_MINIO_IMAGE",
   "AGENT_BROWSER_IMAGE",

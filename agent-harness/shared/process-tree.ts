@@ -90,7 +90,9 @@ export async function killTree(pid: number, options: { graceMs?: number } = {}):
 
 /** Stops exactly these processes (start times are compared, so a pid that was used again is left alone). */
 export async function killAll(targets: readonly ProcessInfo[], options: { graceMs?: number } = {}): Promise<void> {
-  for (const target of targets) signal(target.pid, "SIGTERM");
+  if (!targets.some((target) => isRunning(target.pid))) return;
+  const before = await listProcesses();
+  for (const target of targets) if (isSame(target, before)) signal(target.pid, "SIGTERM");
   const end = Date.now() + (options.graceMs ?? 1500);
   let left = targets.filter((target) => isRunning(target.pid));
   while (left.length > 0 && Date.now() < end) {

@@ -6,8 +6,8 @@ import { findText } from "../shared/files.ts";
 
 const run = promisify(execFile);
 
-/** The rendered files of every agent, in the words of gitignore. */
-const patterns = [".env.agent.*", "ecosystem.agent.*.config.cjs", "CLAUDE.agent.*.md"];
+/** The rendered files of every agent, and what a killed launch leaves of one, in the words of gitignore. */
+const patterns = [".env.agent.*", "ecosystem.agent.*.config.cjs*", "CLAUDE.agent.*.md*"];
 
 const heading = "# rendered by agent-harness";
 

@@ -86,7 +86,7 @@ test("the rendered files are the owner's alone, and git does not see them", asyn
   for (const name of rendered) expect((await stat(join(repo, name))).mode & 0o777, name).toBe(0o600);
   expect(await git(repo, "status", "--porcelain")).toBe("");
   const exclude = await readFile(join(repo, ".git", "info", "exclude"), "utf8");
-  for (const pattern of [".env.agent.*", "ecosystem.agent.*.config.cjs", "CLAUDE.agent.*.md"]) {
+  for (const pattern of [".env.agent.*", "ecosystem.agent.*.config.cjs*", "CLAUDE.agent.*.md*"]) {
     expect(exclude.split("\n").filter((line) => line === pattern)).toHaveLength(1);
   }
 });

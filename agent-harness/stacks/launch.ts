@@ -6,6 +6,7 @@ import { parseAgentId } from "../shared/names.ts";
 import { templatePath } from "../shared/paths.ts";
 import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
+import { clearStack } from "./clear.ts";
 import { waitHealthy } from "./health.ts";
 import { type Ledger, readLedger, writeLedger } from "./ledger.ts";
 import { planStack, type StackPlan } from "./plan.ts";
@@ -95,6 +96,7 @@ async function make({ project, infra, plan, template, progress }: Making): Promi
         : resolve(project.folder, project.config.instructions),
   };
   try {
+    if (ledger.resetting) await clearStack(context);
     for (const resource of resources) await ensureResource(resource, context);
     await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
   } catch (error) {
@@ -144,6 +146,7 @@ async function openLedger(project: Project, infra: Infra, plan: StackPlan): Prom
     workdir: plan.workdir,
     configPath: project.path,
     status: "launching",
+    ...(known?.resetting ? { resetting: true } : {}),
     createdAt: known?.createdAt ?? now,
     updatedAt: now,
     ports: plan.values.ports,

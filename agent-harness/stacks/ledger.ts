@@ -55,6 +55,8 @@ const schema = z.object({
   workdir: z.string(),
   configPath: z.string(),
   status: z.enum(["launching", "ready", "failed", "tearing-down"]),
+  /** There while a reset takes the old data away; a launch that finds it goes on with that first. */
+  resetting: z.boolean().optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
   ports: z.record(z.string(), z.int()),

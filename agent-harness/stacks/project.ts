@@ -27,7 +27,7 @@ export async function openProject(options: ProjectOptions = {}): Promise<Project
   const loaded = await loadConfig({ cwd: options.cwd ?? process.cwd(), env, explicit: options.config });
   return {
     ...loaded,
-    paths: homePaths(harnessHome(loaded.env)),
+    paths: homePaths(harnessHome(env)),
     repository: (await findRepository(loaded.folder)) ?? loaded.folder,
   };
 }
