@@ -96,8 +96,8 @@ describe.runIf(mountable)("a full disk", () => {
     const [small, large] = [randomBytes(1000), randomBytes(4 * 1024 * 1024)];
     await client.putObject("default", "kept", small);
     await fill(1024 * 1024);
-    await expect(client.putObject("default", "kept", large)).rejects.toThrow();
-    await expect(client.putObject("default", "new", large)).rejects.toThrow();
+    await expect(client.putObject("default", "kept", large)).rejects.toMatchObject({ code: "XMinioStorageFull" });
+    await expect(client.putObject("default", "new", large)).rejects.toMatchObject({ code: "XMinioStorageFull" });
     await rm(filler());
     expect((await client.statObject("default", "kept")).size).toBe(small.length);
     await expect(client.statObject("default", "new")).rejects.toMatchObject({ code: "NotFound" });

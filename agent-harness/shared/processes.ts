@@ -1,12 +1,8 @@
-import { spawn } from "node:child_process";
-import { mkdir, open, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { connect } from "node:net";
 import { join } from "node:path";
 import type PM2 from "pm2";
 import { errorText, HarnessError } from "./errors.ts";
-import { findText } from "./files.ts";
-import { withLock } from "./lock.ts";
+import { call, daemonAnswers, ensureDaemon, first, stopDaemon } from "./process-daemon.ts";
 import { killAll, listProcesses, treeOf } from "./process-tree.ts";
 
 /*
@@ -58,12 +54,9 @@ export interface Processes extends AsyncDisposable {
   stopDaemon(): Promise<void>;
 }
 
-/** How long PM2 may take for one call, in ms. */
-const callLimitMs = 20_000;
-
 /** Connects to the PM2 daemon of `home`, starting it when it does not run. */
 export async function openProcesses(home: string): Promise<Processes> {
-  await ensureDaemon(home);
+  await ensureDaemon(home, createRequire(import.meta.url).resolve("pm2/lib/Daemon.js"));
   const pm2 = await loadPm2(home);
   await share(pm2, 1);
   let open = true;
@@ -140,65 +133,6 @@ async function loadPm2(home: string): Promise<typeof PM2> {
 
 let loadedHome: string | undefined;
 
-/**
- * Starts the daemon ourselves, with a clean environment: PM2's own client would hand it the whole environment of
- * whoever came first, and its folder, which could then not be deleted.
- */
-async function ensureDaemon(home: string): Promise<void> {
-  if (await daemonAnswers(home)) return;
-  await mkdir(home, { recursive: true, mode: 0o700 });
-  await withLock(join(home, "lock"), { doing: "starting the PM2 daemon" }, async () => {
-    if (await daemonAnswers(home)) return;
-    // Sockets of a daemon that was killed: a connect would be refused, a bind too.
-    for (const name of ["rpc.sock", "pub.sock"]) await rm(join(home, name), { force: true });
-    for (const folder of ["logs", "pids", "modules"]) await mkdir(join(home, folder), { recursive: true });
-    await spawnDaemon(home);
-  });
-}
-
-async function spawnDaemon(home: string): Promise<void> {
-  const require = createRequire(import.meta.url);
-  const log = await open(join(home, "pm2.log"), "a", 0o600);
-  const env = Object.fromEntries(
-    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"].flatMap((key) => {
-      const value = process.env[key];
-      return value === undefined ? [] : [[key, value]];
-    }),
-  );
-  const daemon = spawn(process.execPath, [require.resolve("pm2/lib/Daemon.js")], {
-    cwd: home,
-    detached: true,
-    env: { ...env, PM2_HOME: home, SILENT: "true" },
-    stdio: ["ignore", log.fd, log.fd, "ipc"],
-  });
-  try {
-    await call("daemon", (done) => {
-      daemon.once("error", done);
-      daemon.once("exit", (code) =>
-        done(new Error(`it ended at once with code ${code}; see ${join(home, "pm2.log")}`)),
-      );
-      daemon.once("message", () => done(null));
-    });
-  } finally {
-    if (daemon.connected) daemon.disconnect();
-    daemon.removeAllListeners();
-    daemon.unref();
-    await log.close();
-  }
-}
-
-function daemonAnswers(home: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(join(home, "rpc.sock"));
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    // No file, or a file whose daemon is gone.
-    socket.once("error", () => resolve(false));
-  });
-}
-
 async function start(pm2: typeof PM2, apps: readonly App[]): Promise<void> {
   if (apps.length === 0) return;
   const known = new Set((await list(pm2)).map((one) => one.name));
@@ -274,43 +208,9 @@ async function list(pm2: typeof PM2): Promise<ProcessStatus[]> {
   }));
 }
 
-/** By signal: PM2's own call needs the connection that has to be closed first. */
 function statusOf({ pm2_env: env }: PM2.ProcessDescription): ProcessStatus["status"] {
   const status = (env?.status ?? "stopped") as ProcessStatus["status"];
   // With a backoff PM2 says "waiting restart" also when it has given up; only its forgotten creation time tells.
   const gaveUp = env !== undefined && "created_at" in env && env.created_at === null;
   return status === "waiting restart" && gaveUp ? "errored" : status;
 }
-
-async function stopDaemon(home: string): Promise<void> {
-  const pid = Number(await findText(join(home, "pm2.pid")));
-  const daemon = (await listProcesses()).find((one) => one.pid === pid && one.command.includes(`God Daemon (${home})`));
-  // It stops what it runs before it ends.
-  if (daemon !== undefined) await killAll([daemon], { graceMs: callLimitMs });
-  for (const name of ["rpc.sock", "pub.sock", "pm2.pid"]) await rm(join(home, name), { force: true });
-}
-
-/** Turns a callback into a promise with a limit: some of PM2's calls never come back. */
-async function call<T>(
-  what: string,
-  run: (done: (error: unknown, result?: T) => void) => void,
-): Promise<T | undefined> {
-  return await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(
-        new HarnessError("PM2_UNAVAILABLE", `PM2 did not answer "${what}" within ${callLimitMs / 1000} s.`, { hint }),
-      );
-    }, callLimitMs);
-    run((error, result) => {
-      clearTimeout(timer);
-      const cause = first(error);
-      if (!cause) return resolve(result);
-      reject(new HarnessError("PM2_UNAVAILABLE", `PM2 could not ${what}: ${errorText(cause)}`, { hint, cause }));
-    });
-  });
-}
-
-const hint = "Run: agent-harness infra down && agent-harness infra up";
-
-/** PM2 rejects with an array of errors where it started several. */
-const first = (error: unknown): unknown => (Array.isArray(error) ? error[0] : error);

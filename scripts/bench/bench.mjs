@@ -84,7 +84,7 @@ async function openBench(signal) {
     (cwd, ...words) =>
       run([process.execPath, program(name), ...words], { cwd });
   const close = async () => {
-    for (const child of children) child.kill("SIGTERM");
+    for (const child of children) end(child);
     for (const words of [
       ["teardown-all", "--everywhere"],
       ["infra", "down", "--force"],
@@ -120,6 +120,9 @@ export async function freePorts(count) {
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
 }
+
+/** Ends a program and all that it started. */
+export const end = (child) => process.kill(-child.pid, "SIGTERM");
 
 /** The command lines of running processes that name a folder. */
 async function runningIn(folder) {

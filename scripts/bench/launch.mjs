@@ -2,7 +2,7 @@
 // node scripts/bench/launch.mjs [--n 7] [--id 80]
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { freePorts, repository, say, withBench } from "./bench.mjs";
+import { end, freePorts, repository, say, withBench } from "./bench.mjs";
 import { healthPath, setupGuestbook, whenHealthy } from "./guestbook.mjs";
 import { machineLine, timeTable } from "./table.mjs";
 
@@ -26,7 +26,7 @@ async function handMade(bench, folder) {
 async function byHand(bench, folder, env, commands) {
   const started = commands.map(([cwd, ...argv]) => bench.start(argv, { cwd: join(folder, cwd), ownEnv: env }));
   const at = await whenHealthy(`http://127.0.0.1:${env.PORT}${healthPath}`);
-  for (const { child } of started) child.kill("SIGTERM");
+  for (const { child } of started) end(child);
   await Promise.all(started.map(({ done }) => done));
   return at - started[0].from;
 }

@@ -15,7 +15,8 @@ export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Buffer> 
   const md5 = createHash("md5");
   const sha256 = /^[0-9a-f]{64}$/i.test(declared) ? createHash("sha256") : undefined;
   const source = declared.startsWith("STREAMING-") ? request.pipe(new Unframe(request)) : request;
-  for await (const chunk of source) {
+  // Kept when a write fails half-way: a request that is destroyed takes the connection with it, and gets no answer.
+  for await (const chunk of source.iterator({ destroyOnReturn: false })) {
     const bytes: Buffer = chunk;
     md5.update(bytes);
     sha256?.update(bytes);

@@ -31,6 +31,8 @@ const statuses = {
   RequestTimeTooSkewed: 403,
   SignatureDoesNotMatch: 403,
   XAmzContentSHA256Mismatch: 400,
+  /** MinIO's own word; Amazon's disks are never full. */
+  XMinioStorageFull: 507,
 } as const;
 
 export type S3Code = keyof typeof statuses;

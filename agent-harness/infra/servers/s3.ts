@@ -79,7 +79,7 @@ function allowPages(request: IncomingMessage, response: ServerResponse): void {
 function sendError(exchange: Exchange, error: unknown): void {
   const { request, response } = exchange;
   if (request.destroyed && !request.complete) return;
-  const known = error instanceof S3Error ? error : new S3Error("InternalError", errorText(error));
+  const known = toS3Error(error);
   if (!(error instanceof S3Error) && errorNumber(error) !== "ERR_STREAM_PREMATURE_CLOSE") {
     process.stderr.write(`s3: ${request.method} ${exchange.path}: ${errorText(error)}\n`);
   }
@@ -87,8 +87,8 @@ function sendError(exchange: Exchange, error: unknown): void {
     response.destroy();
     return;
   }
-  // What is left of the content would be taken for the next request.
-  if (!request.complete) response.setHeader("connection", "close");
+  // Read to its end: most clients look for an answer only when they have sent everything.
+  if (!request.complete) request.resume();
   const content = {
     Code: known.code,
     Message: known.message,
@@ -97,6 +97,12 @@ function sendError(exchange: Exchange, error: unknown): void {
     Resource: exchange.path,
   };
   sendXml(exchange, "Error", content, known.status);
+}
+
+function toS3Error(error: unknown): S3Error {
+  if (error instanceof S3Error) return error;
+  if (errorNumber(error) === "ENOSPC") return new S3Error("XMinioStorageFull", "The disk is full.");
+  return new S3Error("InternalError", errorText(error));
 }
 
 await runWhenEntry(import.meta.url, "s3", () =>
