@@ -170,6 +170,11 @@ describe("infra destroy", () => {
   it("with --force leaves no data, no secrets and no process; the next up begins anew", async () => {
     const paths = homePaths(harness.home);
     const { machine } = await infraNow();
+    // Credentials that cannot be read are never made anew over data that only they open; this is the way out.
+    await writeFile(paths.credentials, "{");
+    const unreadable = await here("infra", "up");
+    expect(unreadable.exitCode).toBe(3);
+    expect(unreadable.stderr).toContain(`The credentials in ${paths.credentials} cannot be read.`);
     const { exitCode, stderr } = await here("infra", "destroy", "--force");
     expect(exitCode, stderr).toBe(0);
     await nothingRuns();

@@ -5,6 +5,8 @@ export {
   findDatabase,
   listDatabases,
   maintenanceDatabase,
+  type Stamp,
+  stampStatement,
   trashDatabase,
 } from "./databases.ts";
 export { infraDestroy, infraDown } from "./down.ts";

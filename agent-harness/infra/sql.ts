@@ -1,7 +1,9 @@
-import pg from "pg";
+import { createRequire } from "node:module";
+import type PG from "pg";
 import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
 
-/* The one home of pg. */
+/* The one home of pg. Required, not imported: 25 ms less on the way of every command (ADR 0011). */
+const pg = createRequire(import.meta.url)("pg") as typeof PG;
 
 /** Where a Postgres server is and who we are there. */
 export interface PostgresServer {
@@ -54,11 +56,11 @@ export async function withSql<T>(server: PostgresServer, database: string, work:
   }
 }
 
-async function query(client: pg.Client, text: string, values?: readonly unknown[]): Promise<SqlResult> {
+async function query(client: PG.Client, text: string, values?: readonly unknown[]): Promise<SqlResult> {
   const what = { text, rowMode: "array" as const, ...(values === undefined ? {} : { values: [...values] }) };
   const result: unknown = await client.query(what);
   // Several statements in one text come back as an array.
-  const last = (Array.isArray(result) ? result.at(-1) : result) as pg.QueryArrayResult<unknown[]> | undefined;
+  const last = (Array.isArray(result) ? result.at(-1) : result) as PG.QueryArrayResult<unknown[]> | undefined;
   const fields = distinctNames((last?.fields ?? []).map((field) => field.name));
   return {
     rows: (last?.rows ?? []).map((row) => Object.fromEntries(fields.map((field, index) => [field, row[index]]))),

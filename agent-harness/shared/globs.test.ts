@@ -90,6 +90,14 @@ describe("listFiles", () => {
     expect(await listFiles(folder, ["**"])).toEqual(["a.ts"]);
   });
 
+  test("what lies behind a link is not ours: node_modules of a worktree is often one", async () => {
+    git("init", "-q");
+    put("a.ts");
+    put("real/b.ts");
+    symlinkSync("real", join(folder, "linked"));
+    expect(await listFiles(folder, ["**"])).toEqual(["a.ts", "real/b.ts"]);
+  });
+
   test("a hook's variables do not lead to another tree", async () => {
     git("init", "-q");
     put("a.ts");

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdir, stat } from "node:fs/promises";
+import { lstat, readdir, stat } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { promisify } from "node:util";
 import { errorNumber, errorText, HarnessError } from "./errors.ts";
@@ -51,15 +51,15 @@ async function listAll(folder: string): Promise<string[]> {
   const listed = await findGitFiles(folder);
   // Git lists nothing in a folder that is itself ignored, such as a scratch folder of a test.
   if (listed === undefined || listed.length === 0) return walk(folder, "");
-  const paths: string[] = [];
-  for (const path of listed) {
-    // With a slash at the end it is somebody else's repository (another agent's worktree); without, a submodule.
-    if (path.endsWith("/")) continue;
-    if (await isFolder(join(folder, path))) {
-      for (const inner of await listAll(join(folder, path))) paths.push(posix.join(path, inner));
-    } else paths.push(path);
-  }
-  return paths;
+  // With a slash at the end it is somebody else's repository (another agent's worktree); a folder without is a submodule.
+  const ours = listed.filter((path) => !path.endsWith("/"));
+  const paths = await Promise.all(
+    ours.map(async (path) => {
+      if (!(await isRealFolder(join(folder, path)))) return [path];
+      return (await listAll(join(folder, path))).map((inner) => posix.join(path, inner));
+    }),
+  );
+  return paths.flat();
 }
 
 /** What git lists below a folder, or undefined where there is no git work tree or no git. */
@@ -93,9 +93,12 @@ async function walk(folder: string, prefix: string): Promise<string[]> {
 const isFile = async (path: string): Promise<boolean> => (await findStat(path))?.isFile() ?? false;
 const isFolder = async (path: string): Promise<boolean> => (await findStat(path))?.isDirectory() ?? false;
 
-async function findStat(path: string) {
+/** A link to a folder (node_modules, in many a worktree) is none: git does not look behind it, and neither do we. */
+const isRealFolder = async (path: string): Promise<boolean> => (await findStat(path, lstat))?.isDirectory() ?? false;
+
+async function findStat(path: string, ask: typeof stat | typeof lstat = stat) {
   try {
-    return await stat(path);
+    return await ask(path);
   } catch (error) {
     // Listed by git and deleted since, or a link to nowhere.
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errorNumber(error) ?? "")) return undefined;

@@ -8,12 +8,12 @@ import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
 import { clearStack } from "./clear.ts";
 import { waitHealthy } from "./health.ts";
-import { type Ledger, readLedger, writeLedger } from "./ledger.ts";
+import { type Ledger, readLedger, removeLedger, writeLedger } from "./ledger.ts";
 import { planStack, type StackPlan } from "./plan.ts";
 import type { Project } from "./project.ts";
 import { rebuildLedger } from "./rebuild.ts";
 import { startRefill } from "./refill.ts";
-import { stackLock } from "./registry.ts";
+import { claimId, listClaims, releaseId, stackLock } from "./registry.ts";
 import type { LaunchContext, Resource } from "./resource.ts";
 import { resources } from "./resources/index.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
@@ -82,7 +82,8 @@ interface Making {
 }
 
 async function make({ project, infra, plan, template, progress }: Making): Promise<Ledger> {
-  const ledger = await openLedger(project, infra, plan);
+  const known = await takeId(project, infra, plan);
+  const ledger = newLedger(project, plan, known);
   const context: LaunchContext = {
     paths: project.paths,
     infra,
@@ -100,13 +101,23 @@ async function make({ project, infra, plan, template, progress }: Making): Promi
     for (const resource of resources) await ensureResource(resource, context);
     await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
   } catch (error) {
-    ledger.status = "failed";
-    await writeLedger(project.paths, ledger);
+    await noteFailure(context, known === undefined);
     throw asHarnessError(error);
   }
   ledger.status = "ready";
   await writeLedger(project.paths, ledger);
   return ledger;
+}
+
+/** A new stack of which nothing was made, since its ports are taken, is forgotten; any other is kept, with what it has. */
+async function noteFailure({ ledger, paths }: LaunchContext, isNew: boolean): Promise<void> {
+  if (isNew && ledger.resources.every((one) => one.kind === "ports" && one.state === "creating")) {
+    await releaseId(paths, ledger.id);
+    await removeLedger(paths, ledger.id);
+    return;
+  }
+  ledger.status = "failed";
+  await writeLedger(paths, ledger);
 }
 
 async function ensureResource(resource: Resource, context: LaunchContext): Promise<void> {
@@ -128,16 +139,22 @@ async function checkHealth(context: LaunchContext, settleMs: number): Promise<vo
   await waitHealthy(context.plan.processes, pm2, context, settleMs);
 }
 
-/** The stack's ledger, with what this launch will make; one that could not be read is rebuilt from what exists. */
-async function openLedger(project: Project, infra: Infra, plan: StackPlan): Promise<Ledger> {
-  const found = await readLedger(project.paths, plan.id);
+/**
+ * Claims the id, before the ledger is touched: it may be that of another repository's stack. Returns this stack's ledger
+ * where there is one; a lost or unreadable one is rebuilt from what exists.
+ */
+async function takeId(project: Project, infra: Infra, { id, workdir }: StackPlan): Promise<Ledger | undefined> {
+  const { paths, repository, name, path } = project;
+  const isClaimed = (await listClaims(paths)).some((one) => one.id === id);
+  await claimId(paths, { id, repository, project: name, workdir, configPath: path });
+  const found = await readLedger(paths, id);
+  if (found !== undefined && "ledger" in found) return found.ledger;
+  return isClaimed || found !== undefined ? await rebuildLedger({ paths, infra, id }) : undefined;
+}
+
+/** The ledger of what this launch will make, on top of what is there. */
+function newLedger(project: Project, plan: StackPlan, known: Ledger | undefined): Ledger {
   const now = new Date().toISOString();
-  const known =
-    found === undefined
-      ? undefined
-      : "ledger" in found
-        ? found.ledger
-        : await rebuildLedger({ paths: project.paths, infra, id: plan.id });
   return {
     version: 1,
     id: plan.id,

@@ -1,9 +1,12 @@
 import { readFile } from "node:fs/promises";
-import Handlebars from "handlebars";
+import { createRequire } from "node:module";
+import type HandlebarsModule from "handlebars";
 import { errorText, HarnessError } from "../shared/errors.ts";
 
 /* The one home of handlebars. Strict: a name that is not there is an error, never an empty text. */
 
+// Required, not imported: 15 ms less on the way of every launch (ADR 0011).
+const Handlebars = createRequire(import.meta.url)("handlebars") as typeof HandlebarsModule;
 const engine = Handlebars.create();
 engine.registerHelper("json", (value: unknown) => JSON.stringify(value, null, 2));
 

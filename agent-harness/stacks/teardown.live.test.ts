@@ -107,12 +107,19 @@ test("a lost ledger: teardown asks for each thing and takes it away", async () =
 test.each(["", "{ not json", '{"version": 1}'])(
   "a ledger of %j is kept aside; launch goes on, teardown leaves nothing",
   async (text) => {
+    const afterClone = "    - sql: INSERT INTO notes (text) VALUES ('after')";
+    await writeFile(join(repo, "agent-harness.yml"), smallConfig({ afterClone }));
     await h.ok(repo, "launch", "63");
     await writeFile(ledgerFile(63), text);
     await h.ok(repo, "launch", "63");
     const [kept] = await keptAside(join(h.paths.stacks, "63"));
     expect(await readFile(join(h.paths.stacks, "63", kept ?? ""), "utf8")).toBe(text);
     expect((await h.ledger(63)).status).toBe("ready");
+    // What runs after the clone ran once, whatever became of the ledger.
+    expect(await h.sql("agent_63", "select text from notes order by id")).toEqual([
+      { text: "seed" },
+      { text: "after" },
+    ]);
     await writeFile(ledgerFile(63), text);
     await h.ok(repo, "teardown", "63");
     expect(await h.left(63)).toEqual([]);

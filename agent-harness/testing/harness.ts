@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 import { runAgentCli, runHarness, runVerify } from "../cli/index.ts";
+import { serviceMark } from "../infra/strays.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { findMarked, listProcesses, type ProcessInfo } from "../shared/process-tree.ts";
 import { infraPortVariables } from "../shared/settings.ts";
@@ -81,10 +82,11 @@ export async function openHarness(): Promise<TestHarness> {
   };
 }
 
-/** The command lines of processes that name this home. */
+/** The command lines of processes that name this home; a service may have it in its environment only. */
 async function leftRunning(home: string): Promise<string[]> {
   const named = (await listProcesses()).filter((one) => one.command.includes(home) && one.pid !== process.pid);
-  return [...named, ...(await refills(home))].map((one) => one.command);
+  const marked = await findMarked(serviceMark, home);
+  return [...named, ...marked, ...(await refills(home))].map((one) => one.command);
 }
 
 /** Refills that go on behind a launch; they have the home in their environment only. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readFile, realpath, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureCredentials } from "../infra/credentials.ts";
@@ -72,7 +72,3 @@ export async function openTestPostgres(): Promise<TestPostgres> {
     },
   };
 }
-
-/** The pid of a running server's first process, from its own file. */
-export const postmasterPid = async (dataFolder: string): Promise<number> =>
-  Number((await readFile(join(dataFolder, "postmaster.pid"), "utf8")).split("\n")[0]);

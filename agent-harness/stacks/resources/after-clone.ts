@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { withSql } from "../../infra/index.ts";
+import { findDatabase, maintenanceDatabase, type Stamp, stampStatement, withSql } from "../../infra/index.ts";
 import { errorText, HarnessError } from "../../shared/errors.ts";
 import { databaseName } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
@@ -12,7 +12,8 @@ import { entryOf, type LaunchContext, type Resource } from "../resource.ts";
 
 /**
  * What the config runs in a fresh clone: secrets that were encrypted for the template database, rows that name it. Done
- * once for each database, told apart by its oid; it goes with the database, so there is nothing of its own to destroy.
+ * once for each database, whose mark says so even when the ledger is lost; it goes with the database, so there is nothing
+ * of its own to destroy.
  */
 export const afterClone: Resource = {
   kind: "after-clone",
@@ -20,13 +21,29 @@ export const afterClone: Resource = {
   ensure: async (context) => {
     const oid = entryOf(context.ledger, "database")?.["oid"];
     if (oid !== undefined && entryOf(context.ledger, "after-clone")?.["oid"] === oid) return { oid };
+    if (context.plan.afterClone.length === 0 || (await isDone(context))) return { oid };
     for (const step of context.plan.afterClone) await runStep(step, context);
+    await markDone(context);
     return { oid };
   },
 
   destroy: async () => undefined,
   exists: async () => undefined,
 };
+
+const isDone = async (context: LaunchContext): Promise<boolean> => (await findStamp(context))?.["afterClone"] === true;
+
+async function markDone(context: LaunchContext): Promise<void> {
+  const stamp = await findStamp(context);
+  if (stamp === undefined) return;
+  const statement = stampStatement(databaseName(context.ledger.id), { ...stamp, afterClone: true });
+  await withSql(context.infra.postgres, maintenanceDatabase, (sql) => sql.query(statement));
+}
+
+async function findStamp({ infra, ledger }: LaunchContext): Promise<Stamp | undefined> {
+  const name = databaseName(ledger.id);
+  return await withSql(infra.postgres, maintenanceDatabase, async (sql) => (await findDatabase(sql, name))?.stamp);
+}
 
 async function runStep(step: PlannedStep, context: LaunchContext): Promise<void> {
   if (step.type === "sql") return await runSql(step.sql, context);

@@ -5,7 +5,10 @@ import { markVariable, stackMark } from "../plan.ts";
 import { claimId, listClaims, releaseId } from "../registry.ts";
 import type { LaunchContext, Resource } from "../resource.ts";
 
-/** The claim on the agent id, and with it on the ports: free, or held by this stack's own processes. */
+/**
+ * The claim on the agent id, and with it on the ports: free, or held by this stack's own processes. A launch has the claim
+ * already, from before it touched the ledger.
+ */
 export const ports: Resource = {
   kind: "ports",
 

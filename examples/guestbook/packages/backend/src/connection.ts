@@ -1,5 +1,4 @@
 import type { Connection } from "common";
-import { z } from "zod";
 import { currentDatabase, type Queryable } from "./database.ts";
 import { seal, unseal } from "./sealed.ts";
 
@@ -7,11 +6,14 @@ import { seal, unseal } from "./sealed.ts";
  * The one row of `connections` names the database it lies in, encrypted with the application's secret. A clone carries
  * the row of the database it was cloned from, perhaps under another secret: it is wrong until it is written anew.
  */
-const contentSchema = z.object({ database: z.string() });
+interface Content {
+  database: string;
+}
 
 /** Writes the row anew, for this database and this secret. */
-export async function writeConnection(db: Queryable, content: { database: string; secret: string }): Promise<void> {
-  const sealed = await seal(JSON.stringify({ database: content.database }), content.secret);
+export async function writeConnection(db: Queryable, content: Content & { secret: string }): Promise<void> {
+  const { secret, ...sealable } = content;
+  const sealed = await seal(JSON.stringify(sealable), secret);
   await db.query(
     `insert into connections (id, sealed) values (1, $1)
      on conflict (id) do update set sealed = excluded.sealed, updated_at = now()`,
@@ -24,6 +26,7 @@ export async function readConnection(db: Queryable, secret: string): Promise<Con
   const { rows } = await db.query<{ sealed: string }>("select sealed from connections where id = 1");
   const [row] = rows;
   if (!row) throw new Error("The table connections is empty.");
-  const { database } = contentSchema.parse(JSON.parse(await unseal(row.sealed, secret)));
+  // Nobody without the secret can have written it, so its shape is ours.
+  const { database } = JSON.parse(await unseal(row.sealed, secret)) as Content;
   return { database, matches: database === (await currentDatabase(db)) };
 }

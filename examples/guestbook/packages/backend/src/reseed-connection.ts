@@ -1,16 +1,19 @@
+import { Client } from "pg";
 import { writeConnection } from "./connection.ts";
-import { createPool } from "./database.ts";
-import { readSecretEnv } from "./env.ts";
 import { run } from "./run.ts";
 
-// Run after a database was cloned: the row still names the database it came from.
+// Run after a database was cloned: the row still names the database it came from. Every launch waits for this, so it
+// imports as little as it can: pg reads PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE by itself.
 await run(async () => {
-  const env = readSecretEnv();
-  const pool = createPool(env, "guestbook-reseed");
+  const secret = process.env["APP_SECRET"];
+  const database = process.env["PGDATABASE"];
+  if (!secret || !database) throw new Error("APP_SECRET and PGDATABASE must be set.");
+  const client = new Client({ application_name: "guestbook-reseed" });
+  await client.connect();
   try {
-    await writeConnection(pool, { database: env.PGDATABASE, secret: env.APP_SECRET });
+    await writeConnection(client, { database, secret });
   } finally {
-    await pool.end();
+    await client.end();
   }
-  console.info(`${env.PGDATABASE}: connection row written`);
+  console.info(`${database}: connection row written`);
 });
