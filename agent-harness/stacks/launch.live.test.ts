@@ -20,7 +20,9 @@ afterAll(async () => await h?.[Symbol.asyncDispose]());
 const odd = [
   String.raw`  QUOTES: "it's \"quoted\" here"`,
   "  BLANKS: '  two  blanks  '",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
   "  DOLLAR: '$HOME ${PATH} $(id) $$'",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
   "  BACKTICKS: 'PATH: `${venvBinPath}:/bin`'",
   String.raw`  LINES: "first\nsecond 'third'\n"`,
   "  HASH: 'a # b'",

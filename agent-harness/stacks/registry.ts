@@ -32,20 +32,21 @@ export async function listClaims(paths: HomePaths): Promise<RegistryEntry[]> {
     .sort((a, b) => a.id - b.id);
 }
 
-/** Claims an id for a repository; claiming what one has is fine. AGENT_ID_TAKEN names the holder and a free id. */
+/** Claims an id for a working directory; claiming what one has is fine. AGENT_ID_TAKEN names the holder and a free id. */
 export async function claimId(paths: HomePaths, claim: Omit<RegistryEntry, "claimedAt">): Promise<void> {
   await change(paths, (stacks) => {
     const { id, ...facts } = claim;
     const holder = stacks[String(id)];
-    if (holder !== undefined && holder.repository !== claim.repository) {
+    // Another folder of the same repository too: its files and processes would be left there, known to nobody.
+    if (holder !== undefined && holder.workdir !== claim.workdir) {
       const free = firstFree(stacks);
-      throw new HarnessError("AGENT_ID_TAKEN", `Agent ${id} belongs to ${holder.repository}.`, {
+      throw new HarnessError("AGENT_ID_TAKEN", `Agent ${id} belongs to ${holder.workdir}.`, {
         hint:
           free === undefined
             ? `Tear one down: agent-harness teardown ${id}`
-            : `Use a free id: agent-harness launch ${free}`,
+            : `Use a free id: agent-harness launch ${free}. Or tear that one down: agent-harness teardown ${id}`,
         leftBehind: "nothing",
-        context: { id, repository: holder.repository, free },
+        context: { id, workdir: holder.workdir, free },
       });
     }
     stacks[String(id)] = { ...facts, claimedAt: holder?.claimedAt ?? new Date().toISOString() };

@@ -103,8 +103,9 @@ async function openBench(signal) {
   return { root, home, env, start, run, close, quiet, harness: command("agent-harness"), agent: command("agent-cli") };
 }
 
+/** Without NODE_*: extra certificates alone make every Node start slower, and hide in a baseline what a ratio should show. */
 const cleanEnv = () =>
-  Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(AGENT_|PM2_|PG)/.test(key)));
+  Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(AGENT_|PM2_|PG|NODE_)/.test(key)));
 
 async function infraVariables() {
   const names = ["DB", "MINIO", "MINIO_CONSOLE", "BROWSER", "MAILPIT_WEB", "MAILPIT_SMTP"];
