@@ -13,7 +13,7 @@ export { infraDestroy, infraDown } from "./down.ts";
 export { serviceLog } from "./embedded.ts";
 export { fingerprintOf, type TemplateSource } from "./fingerprint.ts";
 export { type MailSummary, openMail } from "./mail.ts";
-export { claimDatabase, readyCount, refillPool } from "./pool.ts";
+export { claimWith, readyCount, refillPool } from "./pool.ts";
 export { resolveInfra } from "./resolve.ts";
 export { type Infra, parseServiceId, serviceIds } from "./services.ts";
 export { type Sql, type SqlResult, withSql } from "./sql.ts";

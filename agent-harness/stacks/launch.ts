@@ -98,7 +98,7 @@ async function make({ project, infra, plan, template, progress }: Making): Promi
   };
   try {
     if (ledger.resetting) await clearStack(context);
-    for (const resource of resources) await ensureResource(resource, context);
+    await ensureAll(context);
     await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
   } catch (error) {
     await noteFailure(context, known === undefined);
@@ -120,17 +120,25 @@ async function noteFailure({ ledger, paths }: LaunchContext, isNew: boolean): Pr
   await writeLedger(paths, ledger);
 }
 
-async function ensureResource(resource: Resource, context: LaunchContext): Promise<void> {
-  const { ledger, paths } = context;
-  const { kind } = resource;
+/** Makes each resource in turn. The ledger says before a step that it begins, in the same write that ends the last one. */
+async function ensureAll(context: LaunchContext): Promise<void> {
+  const { ledger, paths, progress } = context;
+  for (const [at, resource] of resources.entries()) {
+    if (at === 0) await begin(resource, context);
+    const entry = ledger.resources.find((one) => one.kind === resource.kind);
+    const data = await withStep(progress, resource.kind, () => resource.ensure(context));
+    if (entry !== undefined) Object.assign(entry, { state: "created", data });
+    const next = resources[at + 1];
+    if (next === undefined) await writeLedger(paths, ledger);
+    else await begin(next, context);
+  }
+}
+
+async function begin({ kind }: Resource, { ledger, paths }: LaunchContext): Promise<void> {
+  const at = new Date().toISOString();
   const known = ledger.resources.find((one) => one.kind === kind);
-  const entry = known ?? { kind, state: "creating" as const, at: "", data: {} };
-  if (known === undefined) ledger.resources.push(entry);
-  entry.state = "creating";
-  entry.at = new Date().toISOString();
-  await writeLedger(paths, ledger);
-  entry.data = await withStep(context.progress, kind, () => resource.ensure(context));
-  entry.state = "created";
+  if (known === undefined) ledger.resources.push({ kind, state: "creating", at, data: {} });
+  else Object.assign(known, { state: "creating", at });
   await writeLedger(paths, ledger);
 }
 

@@ -85,15 +85,16 @@ test("a folder whose name only begins alike is another one", async () => {
   await expect(select(`${repo}sitory`)).rejects.toMatchObject({ code: "STACK_NOT_FOUND" });
 });
 
-test("an id is claimed once; the same repository may claim it again, and a released one is free", async () => {
+test("an id is claimed once; the same folder may claim it again, a worktree of its repository may not, and a released one is free", async () => {
   await claim(1, repo);
   await claim(1, repo);
   const other = join(root, "elsewhere");
   await mkdir(other);
   await expect(claim(1, other)).rejects.toMatchObject({
     code: "AGENT_ID_TAKEN",
-    context: { repository: repo, free: 2 },
+    context: { workdir: repo, free: 2 },
   });
+  await expect(claim(1, join(repo, "worktree"))).rejects.toMatchObject({ code: "AGENT_ID_TAKEN" });
   await releaseId(paths, 1);
   await releaseId(paths, 1);
   await claim(1, other);

@@ -10,6 +10,7 @@ import {
   maintenanceDatabase,
   readServerFacts,
   type ServerFacts,
+  type Sql,
   type TemplateSource,
   withSql,
 } from "../infra/index.ts";
@@ -66,11 +67,12 @@ export interface TemplateOptions {
 export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemplate> {
   const { project, infra, progress, want } = options;
   const source = templateSource(project, infra);
-  const facts = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
-    readServerFacts(sql, dataFolder(project, infra)),
-  );
-  const fingerprint = await fingerprintOf(source, facts.major);
-  const found = await findUsable(infra, fingerprint, project.name, want);
+  // One connection for both: each costs a launch ten milliseconds.
+  const { facts, fingerprint, found } = await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
+    const server = await readServerFacts(sql, dataFolder(project, infra));
+    const hash = await fingerprintOf(source, server.major);
+    return { facts: server, fingerprint: hash, found: await findUsable(sql, infra, hash, project.name, want) };
+  });
   if (found !== undefined) return describe(project, facts, found, found.fingerprint !== fingerprint, false);
   const logFile = join(project.paths.logs, `template-${fingerprint.slice(0, 12)}.log`);
   const { built } = await withStep(
@@ -87,7 +89,9 @@ export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemp
       }),
     ({ name }) => name,
   );
-  const made = await findUsable(infra, fingerprint, project.name, "current");
+  const made = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
+    findUsable(sql, infra, fingerprint, project.name, "current"),
+  );
   if (made === undefined) {
     throw new HarnessError(
       "TEMPLATE_DATABASE_NOT_FOUND",
@@ -111,21 +115,19 @@ interface Usable {
 }
 
 async function findUsable(
+  sql: Sql,
   infra: Infra,
   fingerprint: string,
   project: string,
   want: "current" | "any",
 ): Promise<Usable | undefined> {
-  return await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
-    const current = (await listDatabases(sql, templateDatabaseName(fingerprint))).find(
-      (one) => one.stamp?.kind === "template",
-    );
-    if (current !== undefined) return { name: current.name, fingerprint, sizeBytes: current.sizeBytes };
-    if (want === "current") return undefined;
-    const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => one.stamp?.["project"] === project);
-    if (older === undefined) return undefined;
-    return { name: older.name, fingerprint: String(older.stamp?.["fingerprint"]), sizeBytes: older.sizeBytes };
-  });
+  const named = await listDatabases(sql, templateDatabaseName(fingerprint));
+  const current = named.find((one) => one.stamp?.kind === "template");
+  if (current !== undefined) return { name: current.name, fingerprint, sizeBytes: current.sizeBytes };
+  if (want === "current") return undefined;
+  const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => one.stamp?.["project"] === project);
+  if (older === undefined) return undefined;
+  return { name: older.name, fingerprint: String(older.stamp?.["fingerprint"]), sizeBytes: older.sizeBytes };
 }
 
 function describe(project: Project, facts: ServerFacts, found: Usable, stale: boolean, built: boolean): ReadyTemplate {

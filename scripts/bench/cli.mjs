@@ -18,12 +18,12 @@ await withBench(async (bench) => {
   const agentCli = [process.execPath, join(repository, "dist", "bin", "agent-cli.js"), values.id];
   const commands = {
     "node -e 0": [process.execPath, "-e", "0"],
-    "agent-cli 90 url": [...agentCli, "url"],
-    "agent-cli 90 status": [...agentCli, "status"],
-    'agent-cli 90 psql "select 1"': [...agentCli, "psql", "select 1"],
-    "agent-cli 90 slow-queries": [...agentCli, "slow-queries"],
-    "agent-cli 90 logs api": [...agentCli, "logs", "api"],
-    "agent-cli 90 env": [...agentCli, "env"],
+    "agent-cli <id> url": [...agentCli, "url"],
+    "agent-cli <id> status": [...agentCli, "status"],
+    'agent-cli <id> psql "select 1"': [...agentCli, "psql", "select 1"],
+    "agent-cli <id> slow-queries": [...agentCli, "slow-queries"],
+    "agent-cli <id> logs api": [...agentCli, "logs", "api"],
+    "agent-cli <id> env": [...agentCli, "env"],
     "agent-harness --help": [process.execPath, join(repository, "dist", "bin", "agent-harness.js"), "--help"],
   };
   const times = Object.fromEntries(Object.keys(commands).map((name) => [name, []]));
@@ -36,5 +36,5 @@ await withBench(async (bench) => {
   }
   console.log(machineLine());
   const target = { text: "<= 1.5 x", met: (ms, base) => ms <= 1.5 * base };
-  console.log(timeTable("cli", times, { baseline: "node -e 0", targets: { "agent-cli 90 url": target } }));
+  console.log(timeTable("cli", times, { baseline: "node -e 0", targets: { "agent-cli <id> url": target } }));
 });

@@ -1,11 +1,4 @@
-import {
-  claimDatabase,
-  dropDatabase,
-  findDatabase,
-  maintenanceDatabase,
-  type Sql,
-  withSql,
-} from "../../infra/index.ts";
+import { claimWith, dropDatabase, findDatabase, maintenanceDatabase, type Sql, withSql } from "../../infra/index.ts";
 import { HarnessError } from "../../shared/errors.ts";
 import { databaseName } from "../../shared/names.ts";
 import type { LaunchContext, Resource, StackContext } from "../resource.ts";
@@ -16,16 +9,12 @@ export const database: Resource = {
 
   ensure: async (context) => {
     const name = databaseName(context.ledger.id);
-    const known = await withSql(context.infra.postgres, maintenanceDatabase, (sql) => requireOurs(sql, context));
-    if (known !== undefined) return { name, oid: known };
-    const claim = await claimOne(context, name);
-    return {
-      name,
-      oid: claim.oid,
-      warm: claim.warm,
-      strategy: context.template.strategy,
-      claimMs: Math.round(claim.ms),
-    };
+    return await withSql(context.infra.postgres, maintenanceDatabase, async (sql) => {
+      const known = await requireOurs(sql, context);
+      if (known !== undefined) return { name, oid: known };
+      const { oid, warm, ms } = await claimOne(sql, context, name);
+      return { name, oid, warm, strategy: context.template.strategy, claimMs: Math.round(ms) };
+    });
   },
 
   destroy: async (context) => {
@@ -40,9 +29,9 @@ export const database: Resource = {
   },
 };
 
-async function claimOne(context: LaunchContext, name: string) {
+async function claimOne(sql: Sql, context: LaunchContext, name: string) {
   const { id, repository } = context.ledger;
-  return await claimDatabase(context.infra.postgres, {
+  return await claimWith(sql, {
     machine: context.infra.machine,
     fingerprint: context.template.fingerprint,
     strategy: context.template.strategy,

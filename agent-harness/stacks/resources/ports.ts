@@ -1,5 +1,5 @@
 import { HarnessError } from "../../shared/errors.ts";
-import { findPortHolder, isPortFree } from "../../shared/ports.ts";
+import { findPortHolder, isPortFree, listeners } from "../../shared/ports.ts";
 import { findMarked, listProcesses, treeOf } from "../../shared/process-tree.ts";
 import { markVariable, stackMark } from "../plan.ts";
 import { claimId, listClaims, releaseId } from "../registry.ts";
@@ -33,12 +33,22 @@ async function requirePorts({ plan, infra }: LaunchContext): Promise<void> {
     if (!(await isPortFree(port))) taken.push([name, port]);
   }
   if (taken.length === 0) return;
-  const own = await ownPids(stackMark(infra.machine, plan.id));
-  for (const [name, port] of taken) {
+  // Held by an earlier launch of this very stack: the later steps replace it, or leave it as it is.
+  const own = [...(await ownPids(stackMark(infra.machine, plan.id)))];
+  const ours = new Set(
+    (
+      await listeners(
+        taken.map(([, port]) => port),
+        own,
+      )
+    )
+      .filter((one) => own.includes(one.pid))
+      .map((one) => one.port),
+  );
+  for (const [name, port] of taken.filter(([, number]) => !ours.has(number))) {
     const holder = await findPortHolder(port);
-    // Freed meanwhile, or held by an earlier launch of this very stack, which the later steps replace.
-    if (holder === undefined || (holder.pid !== undefined && own.has(holder.pid))) continue;
-    throw portTaken(plan.id, name, port, holder);
+    // Freed meanwhile.
+    if (holder !== undefined) throw portTaken(plan.id, name, port, holder);
   }
 }
 
