@@ -1,3 +1,5 @@
+set positional-arguments := true
+
 # List the recipes.
 _default:
     @just --list
@@ -10,7 +12,7 @@ mod agent 'templates/agent.just'
 
 # install, build, launch agent 1 of the guestbook
 quickstart *args:
-    @./scripts/quickstart {{ args }}
+    @./scripts/quickstart "$@"
 
 # lint, types, boundaries, dead code, generated docs, fast tests
 check:
@@ -22,4 +24,4 @@ fix:
 
 # every test, with real parts
 test *args:
-    @./scripts/test {{ args }}
+    @./scripts/test "$@"

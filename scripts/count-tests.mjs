@@ -27,7 +27,8 @@ for (const name of skipped)
 const forbidden = process.env.CI === "true" ? skipped.filter((name) => reasonOf(name) === undefined).length : 0;
 if (forbidden > 0)
   console.log(`Under CI only the skips listed in scripts/test are allowed; ${forbidden} others were there.`);
+counts.failed += forbidden;
 // A check that failed without a failed test still has to show in the last line.
 if (status !== "0" && counts.failed === 0) counts.failed = 1;
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
-process.exitCode = counts.failed > 0 || forbidden > 0 || counts.passed === 0 ? 1 : 0;
+process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;

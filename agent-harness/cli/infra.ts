@@ -14,6 +14,7 @@ import { followLogs, openInfraConfig, readLogs, requireNoStacks } from "../stack
 import { type CommandContext, command } from "./command.ts";
 import { table } from "./output.ts";
 import { homeOf } from "./stack-command.ts";
+import { parseCount } from "./usage.ts";
 
 /** Infra is the machine's: outside of any project its commands work with what every machine has. */
 async function settings(context: CommandContext): Promise<{ config: InfraConfig; env: CommandContext["env"] }> {
@@ -95,7 +96,7 @@ export const infraLogsCommand = command<void>({
     const logs = ids.map((id) => ({ process: id, name: id, aliases: [], logFile: serviceLog(paths, id) }));
     const print = ({ process, line }: { process: string; line: string }): void =>
       context.stdout(`${process}  ${line}\n`);
-    for (const line of await readLogs(logs, Number(options["lines"] ?? 50))) print(line);
+    for (const line of await readLogs(logs, parseCount("--lines", options["lines"], 50))) print(line);
     if (options["follow"] === true) await followLogs(logs, new AbortController().signal, print);
   },
 });

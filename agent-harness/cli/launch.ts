@@ -1,7 +1,10 @@
+import { asHarnessError } from "../shared/errors.ts";
 import { parseAgentId } from "../shared/names.ts";
+import { reservedReason } from "../shared/reserved-env.ts";
 import { type LaunchResult, launch, openProject, reset } from "../stacks/index.ts";
 import { urlLines } from "./agent/url.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
+import { errorLines } from "./output.ts";
 import { duration } from "./progress.ts";
 import { usage } from "./usage.ts";
 
@@ -30,6 +33,8 @@ function parsePairs(given: unknown): Record<string, string> {
       const [, key, value] = /^([A-Za-z_]\w*)=([\s\S]*)$/.exec(pair) ?? [];
       if (key === undefined || value === undefined)
         throw usage(`--env wants KEY=value, not "${pair.split("=")[0]}".`, "Such as: --env SCHEDULER_ENABLED=true");
+      const reserved = reservedReason(key);
+      if (reserved !== undefined) throw usage(`--env cannot set ${key}: it ${reserved}.`, "Choose another name.");
       return [key, value];
     }),
   );
@@ -65,14 +70,26 @@ export const launchAllCommand = command<LaunchResult[]>({
     const first = await launch(await options("1", given, context));
     // The first one has brought up whatever was missing; the others need not wait for each other.
     const ids = Array.from({ length: n - 1 }, (_, index) => String(index + 2));
-    return [first, ...(await allOrFirstError(ids.map(async (id) => await launch(await options(id, given, context)))))];
+    const work = ids.map(async (id) => await launch(await options(id, given, context)));
+    return [first, ...(await allTogether(work, launchText, context))];
   },
   text: (results) => results.map(launchText).join("\n"),
 });
 
-/** All results, or the first error after all have ended: nothing goes on behind an error message. */
-export async function allOrFirstError<T>(work: readonly Promise<T>[]): Promise<T[]> {
+/**
+ * The results of work done together. When some of it failed, what went well and every error but the first are told on
+ * stderr after all has ended, and the first is thrown: nothing goes on, or is lost, behind an error message.
+ */
+export async function allTogether<T>(
+  work: readonly Promise<T>[],
+  text: (result: T) => string,
+  { stderr }: Pick<CommandContext, "stderr">,
+): Promise<T[]> {
   const ended = await Promise.allSettled(work);
-  for (const one of ended) if (one.status === "rejected") throw one.reason;
-  return ended.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const results = ended.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const [first, ...others] = ended.flatMap((one) => (one.status === "rejected" ? [asHarnessError(one.reason)] : []));
+  if (first === undefined) return results;
+  for (const result of results) stderr(text(result));
+  for (const error of others) stderr(errorLines(error));
+  throw first;
 }

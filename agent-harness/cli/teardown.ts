@@ -1,7 +1,7 @@
 import { parseAgentId } from "../shared/names.ts";
 import { stacksOf, type TeardownResult, teardown } from "../stacks/index.ts";
 import { command } from "./command.ts";
-import { allOrFirstError } from "./launch.ts";
+import { allTogether } from "./launch.ts";
 import { duration } from "./progress.ts";
 import { homeOf } from "./stack-command.ts";
 
@@ -33,7 +33,7 @@ export const teardownAllCommand = command<(TeardownResult & { dryRun: boolean })
       ...(await teardown({ paths, id, env, progress, dryRun: only })),
       dryRun: only,
     }));
-    return await allOrFirstError(work);
+    return await allTogether(work, teardownText, context);
   },
   text: (results) => (results.length === 0 ? "There is no stack to tear down.\n" : results.map(teardownText).join("")),
 });

@@ -102,17 +102,21 @@ export async function trashDatabase(sql: Sql, name: string, machine: string): Pr
 }
 
 /** Ends every session on a database and returns when they are gone (RENAME would wait 5 s for them and then fail). */
-export async function endSessions(sql: Sql, name: string): Promise<void> {
-  const { rows } = await sql.query(
-    // The second argument makes the server wait for each of them, in ms.
-    "SELECT pg_terminate_backend(pid, 5000) AS gone FROM pg_stat_activity WHERE datname = $1",
-    [name],
+export async function endSessions(sql: Sql, name: string, limitMs = 5000): Promise<void> {
+  // The second argument makes the server wait for each of them.
+  const end = "SELECT pid, pg_terminate_backend(pid, $2) AS gone FROM pg_stat_activity WHERE datname = $1";
+  const { rows } = await sql.query(end, [name, limitMs]);
+  const doubtful = rows.filter((row) => row["gone"] !== true).map((row) => Number(row["pid"]));
+  if (doubtful.length === 0) return;
+  // "Not ended" is also said of a session that was gone before its turn came.
+  const look = "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND pid = ANY($2::int[])";
+  const left = (await sql.query(look, [name, doubtful])).rows.map((row) => Number(row["pid"]));
+  if (left.length === 0) return;
+  throw new HarnessError(
+    "POSTGRES_UNAVAILABLE",
+    `Sessions on database ${name} did not end within ${limitMs} ms: server pids ${left.join(", ")}.`,
+    { hint: "Run the same command again.", context: { database: name, pids: left } },
   );
-  if (rows.some((row) => row["gone"] !== true)) {
-    throw new HarnessError("POSTGRES_UNAVAILABLE", `A session on database ${name} did not end within 5 s.`, {
-      hint: "Run the same command again.",
-    });
-  }
 }
 
 /** Drops every trashed database of ours. */

@@ -23,17 +23,22 @@ export async function infraDown({ paths, progress }: Pick<InfraOptions, "paths" 
     await using open = processes;
     const names = serviceIds.map(serviceProcessName);
     const running = (await open.list()).map((one) => one.name);
-    const stopped = names.filter((name) => running.includes(name));
+    const supervised = names.filter((name) => running.includes(name));
     await withStep(
       progress,
       "stop services",
-      () => open.remove(stopped),
-      () => stopped.join(", ") || "none ran",
+      () => open.remove(supervised),
+      () => supervised.join(", ") || "none ran",
+    );
+    // This daemon may be a second one, which knows nothing of what the first one left running.
+    const strays = await stopStrays(
+      paths.home,
+      (await open.list()).flatMap((one) => one.pid ?? []),
     );
     // Nothing left to look after: the daemon goes too.
-    if (running.every((name) => stopped.includes(name))) await open.stopDaemon();
+    if (running.every((name) => supervised.includes(name))) await open.stopDaemon();
     await rm(paths.infra, { force: true });
-    return stopped;
+    return strays === 0 ? supervised : names;
   });
 }
 

@@ -18,6 +18,8 @@ export interface EmbeddedOptions {
   credentials: Credentials;
   ports: InfraRecord["ports"];
   durability: "safe" | "throwaway";
+  /** The project's variables: AGENT_HARNESS_CHROMIUM may be set in its .env.agent-harness only. */
+  env: Readonly<Record<string, string | undefined>>;
 }
 
 /** Makes what one service needs on disk and returns how PM2 runs it. */
@@ -53,9 +55,9 @@ const prepare: Readonly<Record<ServiceId, (options: EmbeddedOptions) => Promise<
       S3_ACCESS_KEY: credentials.s3.accessKey,
       S3_SECRET_KEY: credentials.s3.secretKey,
     }),
-  browser: async ({ paths, ports }) => {
+  browser: async ({ paths, ports, env }) => {
     // Found here, so that a machine without a browser hears it from the command and not from a log.
-    const chromium = await findChromium({ folder: paths.browser });
+    const chromium = await findChromium({ folder: paths.browser, env });
     return server("browser", paths, { BROWSER_PORT: String(ports.browser), AGENT_HARNESS_CHROMIUM: chromium.path });
   },
   mail: async ({ paths, ports }) =>

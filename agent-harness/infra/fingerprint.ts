@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { HarnessError } from "../shared/errors.ts";
 import { listFiles } from "../shared/globs.ts";
 
@@ -8,6 +8,8 @@ import { listFiles } from "../shared/globs.ts";
 export interface TemplateSource {
   /** The project's name; part of the fingerprint, so that two projects without inputs do not share by accident. */
   project: string;
+  /** The repository's main folder, kept in the stamp: what tells two projects of one name apart. */
+  repository: string;
   /** Absolute; the inputs' globs start here. */
   folder: string;
   inputs: readonly string[];
@@ -15,10 +17,13 @@ export interface TemplateSource {
   extensions: readonly string[];
   /** The environment of the build steps when they fill this database. */
   envFor: (database: string) => Record<string, string>;
+  /** The program and arguments of a step when it fills this database. */
+  argvFor: (step: BuildStep, database: string) => string[];
 }
 
 export interface BuildStep {
-  argv: string[];
+  /** As the config has them, `{{…}}` and all: what is hashed and shown, since a filled-in one may hold a password. */
+  words: string[];
   /** Absolute. */
   cwd: string;
 }
@@ -30,9 +35,15 @@ export async function fingerprintOf(source: TemplateSource, serverMajor: number)
     // Length first, so that no two lists of parts can look alike.
     for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`);
   };
-  add("agent-harness template 1", source.project, String(serverMajor));
-  add(...[...source.extensions].sort());
-  for (const step of source.steps) add(...step.argv);
+  // Its length first too, so that nothing moves from one list into the next unseen.
+  const addList = (parts: readonly string[]): void => add(String(parts.length), ...parts);
+  add("agent-harness template 2", source.project, String(serverMajor));
+  addList([...source.extensions].sort());
+  add(String(source.steps.length));
+  for (const { words, cwd } of source.steps) {
+    addList(words);
+    add(relative(source.folder, cwd));
+  }
   const files = await listFiles(source.folder, [...source.inputs]);
   if (source.inputs.length > 0 && files.length === 0) {
     throw new HarnessError(

@@ -11,7 +11,8 @@ export {
 } from "./databases.ts";
 export { infraDestroy, infraDown } from "./down.ts";
 export { serviceLog } from "./embedded.ts";
-export { fingerprintOf, type TemplateSource } from "./fingerprint.ts";
+export { type BuildStep, fingerprintOf, type TemplateSource } from "./fingerprint.ts";
+export { infraIsUp } from "./is-up.ts";
 export { type MailSummary, openMail } from "./mail.ts";
 export { claimWith, readyCount, refillPool } from "./pool.ts";
 export { resolveInfra } from "./resolve.ts";
@@ -20,4 +21,4 @@ export { type Sql, type SqlResult, withSql } from "./sql.ts";
 export { infraStatus, type ServiceStatus } from "./status.ts";
 export { type ChosenStrategy, chooseStrategy, readServerFacts, type ServerFacts } from "./strategy.ts";
 export { builtAt, dropTemplateDatabase, ensureTemplateDatabase, listTemplateDatabases } from "./template-db.ts";
-export { infraIsUp, infraUp } from "./up.ts";
+export { infraUp } from "./up.ts";

@@ -61,8 +61,7 @@ async function build(sql: Sql, name: string, options: BuildOptions): Promise<voi
   await sql.query(`CREATE DATABASE ${sqlName(scratch)} TEMPLATE template0`);
   try {
     await createExtensions(options.server, scratch, [...builtInExtensions, ...options.source.extensions]);
-    const env = options.source.envFor(scratch);
-    for (const step of options.source.steps) await runStep(step, env, options);
+    for (const step of options.source.steps) await runStep(step, scratch, options);
     await withSql(options.server, scratch, (inside) => inside.query("VACUUM (ANALYZE)"));
     await publish(sql, scratch, name, options);
   } catch (error) {
@@ -71,11 +70,12 @@ async function build(sql: Sql, name: string, options: BuildOptions): Promise<voi
   }
 }
 
-async function runStep(step: BuildStep, env: Record<string, string>, options: BuildOptions): Promise<void> {
-  const line = step.argv.join(" ");
-  const { exitCode, tail } = await runCommand(step.argv, {
+async function runStep(step: BuildStep, database: string, options: BuildOptions): Promise<void> {
+  const { source } = options;
+  const line = step.words.join(" ");
+  const { exitCode, tail } = await runCommand(source.argvFor(step, database), {
     cwd: step.cwd,
-    env,
+    env: source.envFor(database),
     logFile: options.logFile,
     onLine: (text) => options.progress({ type: "detail", step: "template database", text }),
   });
@@ -133,6 +133,7 @@ async function publish(sql: Sql, scratch: string, name: string, options: BuildOp
     machine: options.machine,
     kind: "template" as const,
     project: options.source.project,
+    repository: options.source.repository,
     fingerprint: options.fingerprint,
     builtAt: new Date().toISOString(),
   };

@@ -6,7 +6,7 @@ import { errorNumber, HarnessError } from "../shared/errors.ts";
 import { withLock } from "../shared/lock.ts";
 import { harnessDatabase, serviceProcessName } from "../shared/names.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import { isPortFree, requireFreePorts } from "../shared/ports.ts";
+import { requireFreePorts } from "../shared/ports.ts";
 import { openProcesses, type Processes, type ProcessStatus, toApp } from "../shared/processes.ts";
 import { type Progress, withStep } from "../shared/progress.ts";
 import { openBuckets } from "./buckets.ts";
@@ -14,7 +14,7 @@ import { ensureCredentials } from "./credentials.ts";
 import { maintenanceDatabase } from "./databases.ts";
 import { type EmbeddedOptions, prepareService, serviceLog, settingsHash } from "./embedded.ts";
 import { checkService } from "./health.ts";
-import { agreeOnRecord, findRecord, type InfraRecord, writeRecord } from "./record.ts";
+import { agreeOnRecord, type InfraRecord, writeRecord } from "./record.ts";
 import { resolveInfra } from "./resolve.ts";
 import { type Infra, type ServiceId, serviceIds } from "./services.ts";
 import { sqlName, withSql } from "./sql.ts";
@@ -86,7 +86,7 @@ async function startMissing(
   await requireServicePorts(missing, record);
   const credentials = await ensureCredentials(options.paths);
   const { durability } = options.config.postgres;
-  const embedded = { paths: options.paths, credentials, ports: record.ports, durability };
+  const embedded = { paths: options.paths, credentials, ports: record.ports, durability, env: options.env };
   // All of them to their end, whatever becomes of one: nothing may go on starting after the lock is given back.
   const ends = await Promise.allSettled(
     missing.map(async (id) => {
@@ -196,14 +196,4 @@ async function ensureHarnessDatabase(infra: Infra): Promise<void> {
     const { rows } = await sql.query("SELECT 1 FROM pg_database WHERE datname = $1", [harnessDatabase]);
     if (rows.length === 0) await sql.query(`CREATE DATABASE ${sqlName(harnessDatabase)} TEMPLATE template0`);
   });
-}
-
-/** Whether every service of ours listens on its port; a quick look (a millisecond), not a health check. */
-export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean> {
-  if ((await findRecord(paths)) === undefined && serviceIds.some((id) => !infra[id].external)) return false;
-  const ports = [infra.postgres.port, infra.s3.port, infra.browser.port, infra.mail.smtpPort];
-  const free = await Promise.all(
-    ports.map((port, index) => (infra[serviceIds[index] ?? "mail"].external ? false : isPortFree(port))),
-  );
-  return !free.includes(true);
 }

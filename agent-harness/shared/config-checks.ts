@@ -103,7 +103,7 @@ function urlProblems({ infra }: ProjectConfig): Finding[] {
     [["infra", "postgres", "url"], infra.postgres.url, ["postgres", "postgresql"]],
     [["infra", "s3", "url"], infra.s3.url, ["http", "https"]],
     [["infra", "browser", "url"], infra.browser.url, ["ws", "wss"]],
-    [["infra", "mail", "smtpUrl"], infra.mail.smtpUrl, ["smtp", "smtps"]],
+    [["infra", "mail", "smtpUrl"], infra.mail.smtpUrl, ["smtp"]],
     [["infra", "mail", "webUrl"], infra.mail.webUrl, ["http", "https"]],
   ];
   return urls.flatMap(([path, url, schemes]) => {

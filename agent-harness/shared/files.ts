@@ -10,7 +10,7 @@ export interface WriteOptions {
 
 /** Writes a file so that a reader sees the old text or the new, never half of one, whatever kills us in between. */
 export async function writeFileAtomic(path: string, text: string, options: WriteOptions = {}): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const scratch = `${path}.${process.pid}.${randomBytes(4).toString("hex")}.tmp`;
   try {
     const file = await open(scratch, "wx", options.mode ?? 0o600);

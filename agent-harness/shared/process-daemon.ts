@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, open, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { errorText, HarnessError } from "./errors.ts";
+import { errorNumber, errorText, HarnessError } from "./errors.ts";
 import { findText } from "./files.ts";
 import { withLock } from "./lock.ts";
 import { killAll, listProcesses } from "./process-tree.ts";
@@ -60,14 +60,17 @@ async function spawnDaemon(home: string, program: string): Promise<void> {
 
 /** Whether a daemon listens in this home. */
 export function daemonAnswers(home: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = connect(join(home, "rpc.sock"));
     socket.once("connect", () => {
       socket.destroy();
       resolve(true);
     });
-    // No file, or a file whose daemon is gone.
-    socket.once("error", () => resolve(false));
+    socket.once("error", (cause) => {
+      // No file, or a file whose daemon is gone. Anything else is no proof that there is none: a second one would be started.
+      if (["ENOENT", "ECONNREFUSED"].includes(errorNumber(cause) ?? "")) resolve(false);
+      else reject(new HarnessError("PM2_UNAVAILABLE", `PM2 cannot be asked: ${errorText(cause)}`, { hint, cause }));
+    });
   });
 }
 

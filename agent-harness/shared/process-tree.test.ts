@@ -115,3 +115,15 @@ test("treeOf: the root first, what is below, never a circle", () => {
   expect(treeOf(0, all)).toHaveLength(6);
   expect(treeOf(9, all)).toEqual([]);
 });
+
+test.runIf(process.platform === "linux")("a zombie that nobody collects has no start time: it has ended", async () => {
+  // A parent that never waits: its child is a zombie for as long as it lives.
+  const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const [pid] = (await once(parent.stdout, "data")) as [Buffer];
+    await until("the child has ended", async () => (await startTimeOf(Number(pid))) === undefined);
+    expect(isAlive(Number(pid))).toBe(true);
+  } finally {
+    parent.kill("SIGKILL");
+  }
+});

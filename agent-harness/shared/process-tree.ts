@@ -137,8 +137,10 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
 export async function startTimeOf(pid: number): Promise<string | undefined> {
   if (process.platform === "linux") {
     const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-    // The program's name, in parentheses, may hold blanks; the start time is the 20th field after it.
-    return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    // The program's name, in parentheses, may hold blanks; the state follows it, and the start time is the 20th field.
+    const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie has ended, however long pid 1 takes to collect it.
+    return fields === undefined || fields[0] === "Z" ? undefined : fields[19];
   }
   if (!isAlive(pid)) return undefined;
   return (await listProcesses()).find((one) => one.pid === pid)?.started;

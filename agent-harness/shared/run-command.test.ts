@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "../testing/until.ts";
-import { isAlive } from "./process-tree.ts";
+import { isAlive, startTimeOf } from "./process-tree.ts";
 import { runCommand } from "./run-command.ts";
 
 let cwd: string;
@@ -67,4 +67,11 @@ test("a command that takes too long is stopped with all it started", async () =>
   await expect(running).rejects.toMatchObject({ code: "TIMEOUT", message: expect.stringContaining("within 500 ms") });
   expect(pids).toHaveLength(1);
   await until("the grandchild is gone", () => !isAlive(pids[0] ?? 0));
+});
+
+test("what a program leaves behind with its output does not keep us waiting, and is stopped", async () => {
+  const code = `console.log(require("child_process").spawn("sleep", ["60"], { stdio: "inherit" }).pid); process.exit(0)`;
+  const { exitCode, tail } = await runCommand(node(code), { cwd, env: { PATH: process.env["PATH"] ?? "" } });
+  expect(exitCode).toBe(0);
+  await until("the sleeper is gone", async () => (await startTimeOf(Number(tail[0]))) === undefined);
 });

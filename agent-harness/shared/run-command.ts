@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { constants } from "node:os";
@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { finished } from "node:stream/promises";
 import { errorNumber, HarnessError } from "./errors.ts";
-import { killTree } from "./process-tree.ts";
+import { killAll, killTree, listProcesses } from "./process-tree.ts";
 
 export interface RunOptions {
   cwd: string;
@@ -43,36 +43,78 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     log?.write(`${line}\n`);
     options.onLine?.(line);
   };
-  const limitMs = options.timeoutMs ?? 30 * 60_000;
-  let stopping: Promise<void> | undefined;
-  let timer: NodeJS.Timeout | undefined;
   try {
-    const { cwd, env, user } = options;
-    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], ...user });
-    const ended = new Promise<number>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
-      timer = setTimeout(() => {
-        stopping = child.pid === undefined ? Promise.resolve() : killTree(child.pid);
-        stopping.catch(reject);
-      }, limitMs);
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env,
+      // A group of its own, so that what it leaves behind can be stopped when it is gone itself.
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...options.user,
     });
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", take);
-    const exitCode = await ended;
-    if (stopping === undefined) return { exitCode, tail };
-    await stopping;
-    throw new HarnessError("TIMEOUT", `"${argv.join(" ")}" did not end within ${limitMs} ms and was stopped.`);
+    const exitCode = await endOf(child, options.timeoutMs ?? 30 * 60_000, program);
+    return { exitCode, tail };
   } catch (error) {
     throw cannotStart(error, program, options.cwd);
   } finally {
-    clearTimeout(timer);
     if (log !== undefined) await finished(log.end());
   }
 }
 
+/** How long the output of what a program left behind is waited for once the program itself has ended, in ms. */
+const lingerMs = 1000;
+
+/** The exit code of a program, when its output has ended too. What holds the output open longer is stopped. */
+async function endOf(child: ChildProcess, limitMs: number, program: string): Promise<number> {
+  const timers: NodeJS.Timeout[] = [];
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+  const stopForwarding = forwardSignals(child);
+  const late = new Promise<"late">((resolve) => timers.push(setTimeout(() => resolve("late"), limitMs)));
+  try {
+    const exitCode = await Promise.race([ended, late]);
+    if (exitCode === "late") {
+      if (child.pid !== undefined) await killTree(child.pid);
+      throw new HarnessError("TIMEOUT", `"${program}" did not end within ${limitMs} ms and was stopped.`);
+    }
+    const lingering = new Promise<"lingering">((resolve) =>
+      timers.push(setTimeout(() => resolve("lingering"), lingerMs)),
+    );
+    if ((await Promise.race([closed, lingering])) === "lingering") await stopLeftBehind(child);
+    return exitCode;
+  } finally {
+    stopForwarding();
+    for (const timer of timers) clearTimeout(timer);
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+  }
+}
+
+/** Ctrl-C reaches only our own group; what ends us has to end the program too. */
+function forwardSignals(child: ChildProcess): () => void {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  const forward = (signal: NodeJS.Signals): void => {
+    stop();
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, signal);
+    process.kill(process.pid, signal);
+  };
+  const stop = (): void => {
+    for (const signal of signals) process.off(signal, forward);
+  };
+  for (const signal of signals) process.on(signal, forward);
+  return stop;
+}
+
+async function stopLeftBehind(child: ChildProcess): Promise<void> {
+  await killAll((await listProcesses()).filter((one) => one.group === child.pid));
+}
+
 async function openLog(path: string | undefined) {
   if (path === undefined) return undefined;
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const log = createWriteStream(path, { flags: "a", mode: 0o600 });
   // finished() reports it at the end; unheard until then, it would end us.
   log.on("error", () => undefined);

@@ -1,6 +1,8 @@
+import { delimiter } from "node:path";
 import type { Infra } from "../infra/index.ts";
 import type { EnvironmentConfig, ProjectConfig } from "../shared/config-schema.ts";
 import { bucketName, databaseName, mailAddress, portStep } from "../shared/names.ts";
+import { binPath } from "../shared/words.ts";
 import { fill } from "./render.ts";
 
 /** Everything that `{{…}}` in the config and in templates can name. */
@@ -133,6 +135,21 @@ const externalServicesOff: Readonly<Record<string, string>> = {
 
 /** What a program needs of the machine to run at all; the only part of the shell's environment that a stack sees. */
 const inherited = ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/**
+ * Where programs of a stack are looked for from `cwd`, the same whether we were started by hand, by npx or by npm: what
+ * those put into PATH for us is left out.
+ */
+export function stackPath(
+  workdir: string,
+  cwd: string,
+  machine: Readonly<Record<string, string | undefined>> = process.env,
+): string[] {
+  const path = (machine["PATH"] ?? "").split(delimiter).filter((entry) => !ofNpm.test(entry));
+  return binPath(workdir, cwd, { PATH: path.join(delimiter) });
+}
+
+const ofNpm = /[/\\](?:node_modules[/\\]\.bin|node-gyp-bin)[/\\]?$/;
 
 /** The whole environment of a program of a stack: a few facts of the machine, PATH, and the stack's own variables. */
 export function processEnv(

@@ -83,21 +83,21 @@ async function look(planned: PlannedProcess, status: ProcessStatus | undefined, 
 
 /** Asks a health URL once; undefined when all is well, else why not. */
 export async function probe(url: string, port: number, pid: number): Promise<string | undefined> {
-  let answer: Response;
   try {
-    answer = await fetch(url, { signal: AbortSignal.timeout(probeLimitMs) });
+    const answer = await fetch(url, { signal: AbortSignal.timeout(probeLimitMs) });
+    if (answer.status !== 200) return `${url} answered ${answer.status}: ${(await answer.text()).slice(0, 200)}`;
+    // Not read: it may be long, or never end.
+    await answer.body?.cancel();
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     return `${url} does not answer: ${errorNumber(cause) ?? errorText(cause)}`;
   }
-  const body = await answer.text();
-  if (answer.status !== 200) return `${url} answered ${answer.status}: ${body.slice(0, 200)}`;
   return (await isOwnListener(port, pid)) ? undefined : `${url} is answered by a process of somebody else`;
 }
 
 /** Whether a process of this tree listens on the port: a healthy answer of somebody else's is none. */
 async function isOwnListener(port: number, pid: number): Promise<boolean> {
-  if ((await listeners([port], [pid])).length > 0) return true;
+  if ((await listeners([port], [pid])).some((one) => one.pid === pid)) return true;
   const tree = treeOf(pid, await listProcesses()).map((one) => one.pid);
   return (await listeners([port], tree)).some((one) => tree.includes(one.pid));
 }

@@ -23,7 +23,7 @@ async function tail({ process, logFile }: LedgerProcess, lines: number): Promise
   const text = await readFrom(logFile, Math.max(0, size - tailBytes), size);
   const all = text.split("\n");
   if (all.at(-1) === "") all.pop();
-  return all.slice(-lines).map((line) => ({ process, line }));
+  return (lines === 0 ? [] : all.slice(-lines)).map((line) => ({ process, line }));
 }
 
 /** Gives each new line of the logs from now on, until the signal ends it. */

@@ -6,8 +6,8 @@ import { HarnessError } from "../shared/errors.ts";
 import { processName } from "../shared/names.ts";
 import { stackFolder } from "../shared/paths.ts";
 import type { ProcessSpec } from "../shared/processes.ts";
-import { binPath, commandWords, findExecutable } from "../shared/words.ts";
-import { layEnv, processEnv, type StackValues, stackEnv, stackPorts, stackValues } from "./env.ts";
+import { commandWords, findExecutable } from "../shared/words.ts";
+import { layEnv, processEnv, type StackValues, stackEnv, stackPath, stackPorts, stackValues } from "./env.ts";
 import type { Project } from "./project.ts";
 import { fill } from "./render.ts";
 
@@ -21,13 +21,16 @@ export interface PlannedProcess {
   /** Its name in the config. */
   name: string;
   spec: ProcessSpec;
+  /** The variables in its spec that are its own, not facts of the shell that launched. */
+  ownEnv: Record<string, string>;
   aliases: string[];
   dependsOn: string[];
   port?: number;
   health?: { url: string; timeoutMs: number };
 }
 
-export type PlannedStep = { type: "sql"; sql: string } | { type: "run"; argv: string[]; cwd: string };
+/** A command's label is its text before it is filled in, to be shown: the words may hold a password by now. */
+export type PlannedStep = { type: "sql"; sql: string } | { type: "run"; label: string; argv: string[]; cwd: string };
 
 /** All that a launch will make, worked out before anything is made, so that a wrong config leaves nothing behind. */
 export interface StackPlan {
@@ -80,9 +83,10 @@ async function planProcess(name: string, config: ProcessConfig, context: Process
   const { project, infra, id, values, env } = context;
   const where = `processes.${name}`;
   const cwd = resolve(project.folder, config.cwd);
-  const path = binPath(project.folder, cwd);
+  const path = stackPath(project.folder, cwd);
   const argv = fillCommand(config.command, `${where}.command`, values, env);
   const own = layEnv(env, config.env, values, `${where}.env`);
+  const ownEnv = { ...own, [markVariable]: stackMark(infra.machine, id) };
   const port = config.port === undefined ? undefined : values.ports[config.port];
   return {
     name,
@@ -92,12 +96,13 @@ async function planProcess(name: string, config: ProcessConfig, context: Process
     ...(config.health === undefined || port === undefined
       ? {}
       : { health: { url: `http://localhost:${port}${config.health.path}`, timeoutMs: config.health.timeoutMs } }),
+    ownEnv,
     spec: {
       name: processName(id, name),
       script: await getExecutable(argv[0] ?? "", { cwd, path, where }),
       args: argv.slice(1),
       cwd,
-      env: processEnv({ ...own, [markVariable]: stackMark(infra.machine, id) }, path),
+      env: processEnv(ownEnv, path),
       logFile: join(stackFolder(id, project.paths.home), "logs", `${name}.log`),
     },
   };
@@ -120,7 +125,12 @@ function planStep(
   env: Record<string, string>,
 ): PlannedStep {
   if ("sql" in step) return { type: "sql", sql: fill(step.sql, { ...values, env }, where) };
-  return { type: "run", argv: fillCommand(step.run, where, values, env), cwd: resolve(values.workdir, step.cwd) };
+  return {
+    type: "run",
+    label: typeof step.run === "string" ? step.run : step.run.join(" "),
+    argv: fillCommand(step.run, where, values, env),
+    cwd: resolve(values.workdir, step.cwd),
+  };
 }
 
 async function getExecutable(name: string, options: { cwd: string; path: string[]; where: string }): Promise<string> {

@@ -14,7 +14,7 @@ export async function readApps(ledger: Pick<Ledger, "id" | "workdir">): Promise<
   const require = createRequire(import.meta.url);
   try {
     // A file that was written anew has to be read anew.
-    delete require.cache[path];
+    delete require.cache[require.resolve(path)];
     return schema.parse(require(path)).apps;
   } catch (cause) {
     throw new HarnessError("STACK_NOT_FOUND", `${path} cannot be read: ${errorText(cause).split("\n", 1)[0]}`, {

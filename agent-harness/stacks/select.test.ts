@@ -85,6 +85,15 @@ test("a folder whose name only begins alike is another one", async () => {
   await expect(select(`${repo}sitory`)).rejects.toMatchObject({ code: "STACK_NOT_FOUND" });
 });
 
+test("of folders that lie in each other, the one nearest to where we stand", async () => {
+  const inner = join(repo, ".worktrees/2");
+  await mkdir(join(inner, "src"), { recursive: true });
+  await claim(4, repo);
+  await claim(5, inner);
+  expect(await select(join(inner, "src"))).toBe(5);
+  expect(await select(repo)).toBe(4);
+});
+
 test("an id is claimed once; the same folder may claim it again, a worktree of its repository may not, and a released one is free", async () => {
   await claim(1, repo);
   await claim(1, repo);

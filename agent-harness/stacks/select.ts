@@ -1,7 +1,6 @@
-import { isAbsolute, relative } from "node:path";
 import { HarnessError } from "../shared/errors.ts";
 import { parseAgentId } from "../shared/names.ts";
-import type { HomePaths } from "../shared/paths.ts";
+import { type HomePaths, isWithin } from "../shared/paths.ts";
 import { findRepository } from "./project.ts";
 import { listClaims, type RegistryEntry } from "./registry.ts";
 
@@ -25,7 +24,7 @@ export async function selectStack(options: SelectOptions): Promise<number> {
   if (env["AGENT_ID"]) return parseAgentId(env["AGENT_ID"]);
   const cwd = options.cwd ?? process.cwd();
   const all = await listClaims(options.paths);
-  const holding = all.filter((one) => holds(one.workdir, cwd));
+  const holding = deepest(all.filter((one) => isWithin(one.workdir, cwd)));
   const candidates = holding.length > 0 ? holding : await ofRepository(all, cwd);
   const [first, second] = candidates;
   if (first === undefined) {
@@ -55,10 +54,11 @@ export async function stacksOf(
 
 async function ofRepository(all: readonly RegistryEntry[], cwd: string): Promise<RegistryEntry[]> {
   const repository = await findRepository(cwd);
-  return all.filter((one) => one.repository === repository || holds(one.workdir, cwd));
+  return all.filter((one) => (repository === undefined ? isWithin(one.workdir, cwd) : one.repository === repository));
 }
 
-function holds(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way === "" || (!way.startsWith("..") && !isAbsolute(way));
+/** Of folders that lie in each other (a worktree inside its repository), those nearest to where we stand. */
+function deepest(holding: readonly RegistryEntry[]): RegistryEntry[] {
+  const length = Math.max(...holding.map((one) => one.workdir.length));
+  return holding.filter((one) => one.workdir.length === length);
 }

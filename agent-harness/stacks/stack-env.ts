@@ -3,8 +3,7 @@ import { parseEnv } from "../shared/env-file.ts";
 import { HarnessError } from "../shared/errors.ts";
 import { findText } from "../shared/files.ts";
 import { envFileName } from "../shared/names.ts";
-import { binPath } from "../shared/words.ts";
-import { processEnv } from "./env.ts";
+import { processEnv, stackPath } from "./env.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** The variables of a stack, as its env file has them now. */
@@ -19,5 +18,5 @@ export async function readStackEnv(ledger: Pick<Ledger, "id" | "workdir">): Prom
 
 /** The whole environment of a program that runs for a stack, in its working directory. */
 export async function stackProcessEnv(ledger: Pick<Ledger, "id" | "workdir">): Promise<Record<string, string>> {
-  return processEnv(await readStackEnv(ledger), binPath(ledger.workdir, ledger.workdir));
+  return processEnv(await readStackEnv(ledger), stackPath(ledger.workdir, ledger.workdir));
 }

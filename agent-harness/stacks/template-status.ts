@@ -17,6 +17,8 @@ import { templateSource } from "./template.ts";
 export interface TemplateStatus {
   name: string;
   project: string;
+  /** Main folder of the repository that built it; empty where an earlier version did. */
+  repository: string;
   fingerprint: string;
   builtAt: string;
   sizeBytes: number;
@@ -38,6 +40,7 @@ export async function templateStatus(project: Project, infra: Infra): Promise<Te
       found.push({
         name: one.name,
         project: String(one.stamp?.["project"]),
+        repository: String(one.stamp?.["repository"] ?? ""),
         fingerprint,
         builtAt: builtAt(one),
         sizeBytes: one.sizeBytes,
@@ -52,7 +55,8 @@ export async function templateStatus(project: Project, infra: Infra): Promise<Te
 /** Drops the template databases of a project (or the one named) with their pools; stacks live on. Returns what is gone. */
 export async function dropTemplates(project: Project, infra: Infra, name?: string): Promise<string[]> {
   const all = await templateStatus(project, infra);
-  const chosen = all.filter((one) => (name === undefined ? one.project === project.name : one.name === name));
+  const isOwn = (one: TemplateStatus) => one.project === project.name && one.repository === project.repository;
+  const chosen = all.filter((one) => (name === undefined ? isOwn(one) : one.name === name));
   if (chosen.length === 0) {
     throw new HarnessError(
       "TEMPLATE_DATABASE_NOT_FOUND",

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import {
+  type BuildStep,
   type ChosenStrategy,
   chooseStrategy,
   ensureTemplateDatabase,
@@ -11,13 +12,14 @@ import {
   readServerFacts,
   type ServerFacts,
   type Sql,
+  type Stamp,
   type TemplateSource,
   withSql,
 } from "../infra/index.ts";
 import { HarnessError } from "../shared/errors.ts";
 import { templateDatabaseName } from "../shared/names.ts";
 import { type Progress, withStep } from "../shared/progress.ts";
-import { binPath } from "../shared/words.ts";
+import { binPath, commandWords } from "../shared/words.ts";
 import { processEnv, stackEnv, stackPorts, stackValues } from "./env.ts";
 import { fillCommand } from "./plan.ts";
 import type { Project } from "./project.ts";
@@ -39,19 +41,24 @@ export function templateSource(project: Project, infra: Infra): TemplateSource {
   const ports = stackPorts(config.ports, 0);
   const valuesFor = (database: string) =>
     stackValues({ id: 0, project: project.name, workdir: folder, ports, infra, database, bucket: "default" });
-  const anyValues = valuesFor("template");
-  const steps = config.database.build.map((step, index) => {
-    const where = `database.build.${index}`;
+  const envFor = (database: string) => stackEnv(valuesFor(database), config.env);
+  const steps = config.database.build.map((step): BuildStep => {
     const { run, cwd } = typeof step === "object" && !Array.isArray(step) ? step : { run: step, cwd: "." };
-    return { argv: fillCommand(run, where, anyValues, stackEnv(anyValues, config.env)), cwd: resolve(folder, cwd) };
+    return { words: commandWords(run), cwd: resolve(folder, cwd) };
   });
+  const argvFor = (step: BuildStep, database: string): string[] =>
+    fillCommand(step.words, `database.build.${steps.indexOf(step)}`, valuesFor(database), envFor(database));
+  // A name that cannot be filled in is refused now, while there is nothing to leave behind.
+  for (const step of steps) argvFor(step, "template");
   return {
     project: project.name,
+    repository: project.repository,
     folder,
     inputs: config.database.inputs,
     steps,
     extensions: config.database.extensions,
-    envFor: (database) => processEnv(stackEnv(valuesFor(database), config.env), binPath(folder, folder)),
+    envFor: (database) => processEnv(envFor(database), binPath(folder, folder)),
+    argvFor,
   };
 }
 
@@ -71,7 +78,7 @@ export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemp
   const { facts, fingerprint, found } = await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
     const server = await readServerFacts(sql, dataFolder(project, infra));
     const hash = await fingerprintOf(source, server.major);
-    return { facts: server, fingerprint: hash, found: await findUsable(sql, infra, hash, project.name, want) };
+    return { facts: server, fingerprint: hash, found: await findUsable(sql, infra, hash, project, want) };
   });
   if (found !== undefined) return describe(project, facts, found, found.fingerprint !== fingerprint, false);
   const logFile = join(project.paths.logs, `template-${fingerprint.slice(0, 12)}.log`);
@@ -90,7 +97,7 @@ export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemp
     ({ name }) => name,
   );
   const made = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
-    findUsable(sql, infra, fingerprint, project.name, "current"),
+    findUsable(sql, infra, fingerprint, project, "current"),
   );
   if (made === undefined) {
     throw new HarnessError(
@@ -118,17 +125,21 @@ async function findUsable(
   sql: Sql,
   infra: Infra,
   fingerprint: string,
-  project: string,
+  project: Project,
   want: "current" | "any",
 ): Promise<Usable | undefined> {
   const named = await listDatabases(sql, templateDatabaseName(fingerprint));
   const current = named.find((one) => one.stamp?.kind === "template");
   if (current !== undefined) return { name: current.name, fingerprint, sizeBytes: current.sizeBytes };
   if (want === "current") return undefined;
-  const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => one.stamp?.["project"] === project);
+  const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => isOf(project, one.stamp));
   if (older === undefined) return undefined;
   return { name: older.name, fingerprint: String(older.stamp?.["fingerprint"]), sizeBytes: older.sizeBytes };
 }
+
+/** Whether a stamp is of this project. By its name alone it could be another's: the name defaults to the folder's. */
+const isOf = (project: Project, stamp: Stamp | undefined): boolean =>
+  stamp?.["project"] === project.name && stamp["repository"] === project.repository;
 
 function describe(project: Project, facts: ServerFacts, found: Usable, stale: boolean, built: boolean): ReadyTemplate {
   return { ...chooseStrategy(facts, found.sizeBytes, project.config.database.strategy), ...found, stale, built };

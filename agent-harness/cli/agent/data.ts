@@ -9,7 +9,10 @@ import { type CommandContext, command } from "../command.ts";
 import { table } from "../output.ts";
 import { infraOfStack, ledgerOf } from "../stack-command.ts";
 
-export const psql = command<Partial<SqlResult>>({
+/** What a query gave, or how the real psql ended. */
+type PsqlResult = Partial<SqlResult> & { exitCode?: number };
+
+export const psql = command<PsqlResult>({
   usage: "psql [query]",
   summary: "run SQL in the agent's own database (also from stdin); without any, the real psql opens",
   run: async ([query], _, context) => {
@@ -20,6 +23,7 @@ export const psql = command<Partial<SqlResult>>({
     return await openPsql(infra, ledger.id, context);
   },
   text: (result, { interactive }) => resultText(result, interactive),
+  exitCode: ({ exitCode }) => exitCode ?? 0,
 });
 
 function resultText({ fields, rows, command: verb, rowCount }: Partial<SqlResult>, forPeople: boolean): string {
@@ -42,7 +46,7 @@ async function readStdin(): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-async function openPsql(infra: Infra, id: number, context: CommandContext): Promise<Partial<SqlResult>> {
+async function openPsql(infra: Infra, id: number, context: CommandContext): Promise<PsqlResult> {
   const program = await findExecutable("psql", { cwd: context.cwd, path: (context.env["PATH"] ?? "").split(":") });
   if (program === undefined) {
     throw new HarnessError("PROGRAM_MISSING", "psql is not installed here, and no query was given.", {
@@ -57,8 +61,7 @@ async function openPsql(infra: Infra, id: number, context: CommandContext): Prom
     PGPASSWORD: password,
     PGDATABASE: databaseName(id),
   };
-  await runForeground(program, [], context.cwd, { ...definedOnly(context.env), ...settings });
-  return {};
+  return { exitCode: await runForeground(program, [], context.cwd, { ...definedOnly(context.env), ...settings }) };
 }
 
 /** Runs a program with our own terminal and gives its exit code. */
@@ -72,6 +75,9 @@ async function runForeground(
   // The terminal sends these to the program too, and it decides what they mean.
   const ignore = (): void => undefined;
   for (const signal of ["SIGINT", "SIGQUIT"] as const) process.on(signal, ignore);
+  // These reach us alone: what runs us (a time limit, say) means the program.
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, pass);
   try {
     return await new Promise<number>((resolve, reject) => {
       child.once("error", reject);
@@ -79,6 +85,7 @@ async function runForeground(
     });
   } finally {
     for (const signal of ["SIGINT", "SIGQUIT"] as const) process.off(signal, ignore);
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) process.off(signal, pass);
   }
 }
 

@@ -11,27 +11,32 @@ import {
   stackStatus,
 } from "../../stacks/index.ts";
 import { command } from "../command.ts";
-import { sizeText, table } from "../output.ts";
+import { jsonText, sizeText, table } from "../output.ts";
 import { homeOf, ledgerOf } from "../stack-command.ts";
 import { statusText } from "../status.ts";
+import { parseCount } from "../usage.ts";
 import { urlLines } from "./url.ts";
 
-export const logs = command<LogLine[]>({
+export const logs = command<void>({
   usage: "logs [process]",
   summary: "the last lines of the logs of all processes, or of one; ends by itself",
   options: [
     ["--lines <n>", "how many of each (default: 50)"],
     ["--follow", "go on until interrupted"],
+    ["--json", "print one JSON document; with --follow, one a line"],
   ],
+  ownJson: true,
   run: async ([word], options, context) => {
     const chosen = selectProcesses(await ledgerOf(undefined, context), word);
-    const lines = await readLogs(chosen, Number(options["lines"] ?? 50));
-    if (options["follow"] !== true) return lines;
-    for (const line of lines) context.stdout(logLine(line));
-    await followLogs(chosen, new AbortController().signal, (line) => context.stdout(logLine(line)));
-    return [];
+    const lines = await readLogs(chosen, parseCount("--lines", options["lines"], 50));
+    const follow = options["follow"] === true;
+    // One document a line with --follow: nobody knows the end.
+    const print = (line: LogLine): void =>
+      context.stdout(context.json && follow ? `${JSON.stringify(line)}\n` : logLine(line));
+    if (context.json && !follow) context.stdout(jsonText(lines));
+    else for (const line of lines) print(line);
+    if (follow) await followLogs(chosen, new AbortController().signal, print);
   },
-  text: (lines) => lines.map(logLine).join(""),
 });
 
 const logLine = ({ process, line }: LogLine): string => `${process}  ${line}\n`;

@@ -5,10 +5,10 @@ import { databaseName } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
 import { preloadProcesses } from "../../shared/processes.ts";
 import { runCommand } from "../../shared/run-command.ts";
-import { binPath } from "../../shared/words.ts";
-import { processEnv } from "../env.ts";
-import type { PlannedStep } from "../plan.ts";
+import { processEnv, stackPath } from "../env.ts";
+import { markVariable, type PlannedStep, stackMark } from "../plan.ts";
 import { entryOf, type LaunchContext, type Resource } from "../resource.ts";
+import { processes } from "./processes.ts";
 
 /**
  * What the config runs in a fresh clone: secrets that were encrypted for the template database, rows that name it. Done
@@ -22,6 +22,8 @@ export const afterClone: Resource = {
     const oid = entryOf(context.ledger, "database")?.["oid"];
     if (oid !== undefined && entryOf(context.ledger, "after-clone")?.["oid"] === oid) return { oid };
     if (context.plan.afterClone.length === 0 || (await isDone(context))) return { oid };
+    // A step of a killed launch may run on. What is under PM2 ran on an earlier database, and is started anew anyhow.
+    await processes.destroy(context);
     for (const step of context.plan.afterClone) await runStep(step, context);
     await markDone(context);
     return { oid };
@@ -47,19 +49,22 @@ async function findStamp({ infra, ledger }: LaunchContext): Promise<Stamp | unde
 
 async function runStep(step: PlannedStep, context: LaunchContext): Promise<void> {
   if (step.type === "sql") return await runSql(step.sql, context);
-  const { plan, paths, ledger } = context;
+  const { plan, paths, ledger, infra } = context;
   const logFile = join(stackFolder(ledger.id, paths.home), "logs", "after-clone.log");
   preloadProcesses(paths.pm2);
   const { exitCode, tail } = await runCommand(step.argv, {
     cwd: step.cwd,
-    env: processEnv(plan.env, binPath(plan.workdir, step.cwd)),
+    env: processEnv(
+      { ...plan.env, [markVariable]: stackMark(infra.machine, ledger.id) },
+      stackPath(plan.workdir, step.cwd),
+    ),
     logFile,
     onLine: (text) => context.progress({ type: "detail", step: "after-clone", text }),
   });
   if (exitCode === 0) return;
   throw failed(
     context,
-    `"${step.argv.join(" ")}" exited with ${exitCode} after the clone.\n${tail.join("\n")}`,
+    `"${step.label}" exited with ${exitCode} after the clone.\n${tail.join("\n")}`,
     logFile,
   );
 }

@@ -3,7 +3,7 @@ import { envFileName, instructionsFileName, processFileName } from "../../shared
 import { templatePath } from "../../shared/paths.ts";
 import { toApp } from "../../shared/processes.ts";
 import { fillFile } from "../render.ts";
-import { stackFile } from "./stack-file.ts";
+import { fileHeader, stackFile } from "./stack-file.ts";
 
 /** `.env.agent.<id>`: the stack's variables, for the application and for the agent's own shell. */
 export const envFile = stackFile({
@@ -17,8 +17,8 @@ export const envFile = stackFile({
 export const instructions = stackFile({
   kind: "instructions",
   name: instructionsFileName,
-  render: async ({ plan, instructionsTemplate }) =>
-    await fillFile(instructionsTemplate, {
+  render: async ({ plan, instructionsTemplate }) => {
+    const text = await fillFile(instructionsTemplate, {
       ...plan.values,
       env: plan.env,
       envFile: envFileName(plan.id),
@@ -27,7 +27,10 @@ export const instructions = stackFile({
         aliases: aliases.join(", "),
         port: port ?? null,
       })),
-    }),
+    });
+    // Put here, since the template may be the project's own.
+    return `<!-- ${fileHeader(plan.id)}${plan.values.project}). Changes are lost at the next launch. -->\n${text}`;
+  },
 });
 
 /** `ecosystem.agent.<id>.config.cjs`: the processes, exactly as PM2 gets them. */
@@ -40,4 +43,7 @@ export const processFile = stackFile({
       pm2Home: paths.pm2,
       apps: plan.processes.map(({ spec }) => toApp(spec)),
     }),
+  // Without PATH and the other facts of whoever's shell this is: they are no reason to start anything anew.
+  compared: ({ plan }) =>
+    JSON.stringify(plan.processes.map(({ spec, ownEnv }) => toApp({ ...spec, env: ownEnv }))),
 });
