@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { configSchema } from "../shared/config-schema.ts";
 import { homePaths } from "../shared/paths.ts";
 import { findMarked, isAlive, listProcesses } from "../shared/process-tree.ts";
+import { openProcesses } from "../shared/processes.ts";
 import { openHarness, type TestHarness, writeProject } from "../testing/harness.ts";
 import { sendMail } from "../testing/smtp.ts";
 import { until } from "../testing/until.ts";
@@ -92,6 +93,16 @@ describe("a PM2 daemon that was killed", () => {
     await until("the old server to end", () => !isAlive(before));
     expect(await ask("SELECT answer FROM kept")).toBe(42);
     expect((await statusNow()).every((one) => one.healthy && one.pid)).toBe(true);
+  });
+
+  it("does not have down leave what it ran, when another daemon has taken its place since", async () => {
+    await killDaemon();
+    await using _second = await openProcesses(homePaths(harness.home).pm2);
+    const down = await here("infra", "down");
+    expect(down.exitCode, down.stderr).toBe(0);
+    expect(down.stdout).toContain("infra-postgres");
+    await nothingRuns();
+    expect((await here("infra", "up")).exitCode).toBe(0);
   });
 
   it("leaves nothing after down either", async () => {

@@ -42,8 +42,16 @@ async function buildTemplate(): Promise<void> {
     PGPASSWORD: password,
     PGDATABASE: database,
   });
-  const steps = [{ argv: ["node", "build.mjs"], cwd: folder }];
-  const source: TemplateSource = { project: "pool", folder, inputs: ["*.sql"], steps, extensions: [], envFor };
+  const source: TemplateSource = {
+    project: "pool",
+    repository: folder,
+    folder,
+    inputs: ["*.sql"],
+    steps: [{ words: ["node", "build.mjs"], cwd: folder }],
+    extensions: [],
+    envFor,
+    argvFor: ({ words }) => words,
+  };
   fingerprint = await fingerprintOf(source, 18);
   const logFile = join(folder, "build.log");
   await ensureTemplateDatabase({ server: postgres.server, machine, source, fingerprint, logFile, progress: silent });

@@ -4,6 +4,7 @@ import { readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { HarnessError } from "../shared/errors.ts";
 import { poolPrefix, templateDatabaseName } from "../shared/names.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { isAlive } from "../shared/process-tree.ts";
@@ -51,11 +52,13 @@ const envFor = (database: string): Record<string, string> => ({
 
 const source = (changes: Partial<TemplateSource> = {}): TemplateSource => ({
   project: "small",
+  repository: folder,
   folder,
   inputs: ["*.sql"],
-  steps: [{ argv: ["node", "build.mjs"], cwd: folder }],
+  steps: [{ words: ["node", "build.mjs"], cwd: folder }],
   extensions: [],
   envFor,
+  argvFor: ({ words }, database) => words.map((word) => word.replace("{{database.name}}", database)),
   ...changes,
 });
 
@@ -77,7 +80,7 @@ const waitingStep = async (): Promise<TemplateSource["steps"]> => {
     'client.on("error", () => process.exit(1));\n(await import("node:fs")).writeFileSync("step.pid", String(process.pid));\nsetInterval(() => undefined, 1000);',
   );
   await writeFile(join(folder, "wait.mjs"), text);
-  return [{ argv: ["node", "wait.mjs"], cwd: folder }];
+  return [{ words: ["node", "wait.mjs"], cwd: folder }];
 };
 
 const stepPid = (): Promise<number> =>
@@ -94,7 +97,9 @@ describe("a template database", () => {
     expect((await build()).built).toBe(false);
     expect(await postgres.names("ah_")).toEqual([one.name]);
     const listed = await withSql(postgres.server, maintenanceDatabase, (sql) => listTemplateDatabases(sql, machine));
-    expect(listed).toMatchObject([{ name: one.name, isTemplate: true, stamp: { project: "small" } }]);
+    expect(listed).toMatchObject([
+      { name: one.name, isTemplate: true, stamp: { project: "small", repository: folder } },
+    ]);
     await expect(postgres.sql(one.name, "SELECT 1")).rejects.toMatchObject({ code: "55000" });
     await clone(one.name, "clone_one");
     expect((await postgres.sql("clone_one", "SELECT text FROM notes")).rows).toEqual([{ text: "seed" }]);
@@ -202,8 +207,17 @@ describe("a build that does not end well", () => {
     expect(await build()).toMatchObject({ built: true });
   });
 
+  it("fills a step in for the database that is built, and shows it as it was written", async () => {
+    const words = ["node", "-e", "console.log(process.argv[1]); process.exit(3)", "s3cret-of-{{database.name}}"];
+    const error: HarnessError = await build({ steps: [{ words, cwd: folder }] }).catch((thrown) => thrown);
+    expect(error.message).toMatch(/"node -e .* s3cret-of-\{\{database\.name\}\}" exited with 3/);
+    // What the program itself printed.
+    expect(error.message).toMatch(/\ns3cret-of-ah_build_[0-9a-f_]+$/);
+    expect(JSON.stringify(error.context)).not.toContain("s3cret-of-ah_build");
+  });
+
   it("says which program of a step is missing", async () => {
-    const steps = [{ argv: ["no-such-program"], cwd: folder }];
+    const steps = [{ words: ["no-such-program"], cwd: folder }];
     await expect(build({ steps })).rejects.toMatchObject({ code: "EXECUTABLE_NOT_FOUND" });
     expect(await postgres.names("ah_")).toEqual([]);
   });
@@ -222,7 +236,7 @@ describe("a build that does not end well", () => {
     const leave = `const { spawn } = require("node:child_process"); spawn("node", ["wait.mjs"], { detached: true, stdio: "ignore" }).unref(); const at = setInterval(() => require("node:fs").existsSync("step.pid") && clearInterval(at), 20);`;
     await writeFile(join(folder, "leave.cjs"), leave);
     const start = performance.now();
-    const { name } = await build({ steps: [{ argv: ["node", "leave.cjs"], cwd: step?.cwd ?? folder }] });
+    const { name } = await build({ steps: [{ words: ["node", "leave.cjs"], cwd: step?.cwd ?? folder }] });
     expect(performance.now() - start).toBeLessThan(4500);
     const pid = await stepPid();
     await until("the session to end", () => !isAlive(pid));
@@ -236,7 +250,8 @@ describe("a build that does not end well", () => {
       const { ensureTemplateDatabase } = await import(process.argv[1]);
       const { database, source, ...rest } = JSON.parse(process.argv[2]);
       const envFor = (name) => ({ ...source.env, PGDATABASE: name });
-      await ensureTemplateDatabase({ ...rest, source: { ...source, envFor }, progress: () => undefined });`;
+      const argvFor = (step) => step.words;
+      await ensureTemplateDatabase({ ...rest, source: { ...source, envFor, argvFor }, progress: () => undefined });`;
     const plain = { server: postgres.server, machine, fingerprint, logFile: join(folder, "build.log") };
     const builder = spawn(
       process.execPath,

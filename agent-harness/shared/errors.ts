@@ -46,6 +46,7 @@ export const errorCodes = {
   PORT_TAKEN: "conflict",
   PORTS_DIFFER: "conflict",
   AGENT_ID_TAKEN: "conflict",
+  INFRA_DIFFERS: "conflict",
   LOCK_HELD: "conflict",
   NAME_FOREIGN: "conflict",
   STACKS_ALIVE: "conflict",

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openSmall, type SmallHarness, smallConfig } from "../testing/small.ts";
+import { git, openSmall, type SmallHarness, smallConfig } from "../testing/small.ts";
 import { until } from "../testing/until.ts";
 
 let h: SmallHarness;
@@ -120,4 +120,39 @@ test("a build step that fails is named with its output, and the next setup build
   await writeFile(join(repo, "schema.sql"), `${schema}CREATE TABLE mended (id int);\n`);
   await h.ok(repo, "launch", "66", "--fresh");
   expect(await h.sql("agent_66", "select to_regclass('mended')::text as t")).toEqual([{ t: "mended" }]);
+});
+
+test("a build step is filled in with the database that is being built", async () => {
+  await configure(smallConfig().replace("[node build.mjs]", "[node build.mjs, 'node named.mjs {{database.name}}']"));
+  await writeFile(
+    join(repo, "named.mjs"),
+    "process.env.PGDATABASE === process.argv[2] || process.exit(process.argv[2]);",
+  );
+  await h.ok(repo, "launch", "50", "--fresh");
+  expect(await h.sql("agent_50", "select text from notes")).toEqual([{ text: "seed" }]);
+});
+
+test("a project of the same name in another repository gets its own data, a worktree that of its repository", async () => {
+  await configure(smallConfig());
+  await h.ok(repo, "setup");
+  const schema = "CREATE TABLE notes (id int, text text); INSERT INTO notes (text) VALUES ('of the other');\n";
+  const other = await h.project({ "schema.sql": schema });
+  await h.ok(other, "launch", "51");
+  expect(await h.sql("agent_51", "select text from notes")).toEqual([{ text: "of the other" }]);
+
+  const tree = `${other}-tree`;
+  await git(other, "worktree", "add", "-q", "-b", "next", tree);
+  await writeFile(join(tree, "schema.sql"), `${schema}CREATE TABLE later (id int);\n`);
+  const launched = await h.ok(tree, "launch", "52");
+  expect(launched.stderr).toContain("agent-harness setup");
+  expect(await h.sql("agent_52", "select text from notes")).toEqual([{ text: "of the other" }]);
+  await h.ok(tree, "teardown", "52");
+  await git(other, "worktree", "remove", "--force", tree);
+
+  const templates = async () =>
+    JSON.parse((await h.ok(repo, "template-db", "list", "--json")).stdout) as { repository: string }[];
+  const before = await templates();
+  expect(new Set(before.map((one) => one.repository))).toEqual(new Set([repo, other]));
+  await h.ok(other, "template-db", "drop", "--force");
+  expect(await templates()).toEqual(before.filter((one) => one.repository === repo));
 });

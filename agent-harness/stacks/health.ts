@@ -32,13 +32,18 @@ export async function startInOrder(
   }
 }
 
+/** What has to be known of a process to wait for its health. */
+export type Watched = Pick<PlannedProcess, "name" | "port" | "health"> & {
+  spec: Pick<PlannedProcess["spec"], "name" | "logFile">;
+};
+
 /**
  * Waits until every process is healthy. With a health check that means HTTP 200 from a listener of its own process tree;
  * without one, that it stayed up for `settleMs` from its start (PM2 shows a crash loop no sooner). A crash or the process's own
  * time limit is HEALTH_FAILED with its last log lines; all are left as they are for inspection.
  */
 export async function waitHealthy(
-  processes: readonly PlannedProcess[],
+  processes: readonly Watched[],
   pm2: Processes,
   { ledger }: Pick<LaunchContext, "ledger">,
   settleMs: number,
@@ -65,7 +70,7 @@ interface Verdict {
   reason: string;
 }
 
-async function look(planned: PlannedProcess, status: ProcessStatus | undefined, settleMs: number): Promise<Verdict> {
+async function look(planned: Watched, status: ProcessStatus | undefined, settleMs: number): Promise<Verdict> {
   if (status === undefined) return { healthy: false, crashed: true, reason: "PM2 does not know it" };
   if (status.restarts > 0 || status.status === "errored" || status.status === "stopped") {
     return { healthy: false, crashed: true, reason: `it ended and was started again ${status.restarts} times` };
@@ -102,7 +107,7 @@ async function isOwnListener(port: number, pid: number): Promise<boolean> {
   return (await listeners([port], tree)).some((one) => tree.includes(one.pid));
 }
 
-async function unhealthy(failed: PlannedProcess, reason: string, id: number): Promise<HarnessError> {
+async function unhealthy(failed: Watched, reason: string, id: number): Promise<HarnessError> {
   const { name, spec } = failed;
   const lines = await lastLines(spec.logFile, 20);
   return new HarnessError("HEALTH_FAILED", `${spec.name} is not healthy: ${reason}.\n${lines}`, {

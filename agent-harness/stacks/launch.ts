@@ -8,14 +8,15 @@ import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
 import { clearStack } from "./clear.ts";
 import { waitHealthy } from "./health.ts";
-import { type Ledger, readLedger, removeLedger, writeLedger } from "./ledger.ts";
+import { findLedger, getLedger, type Ledger, readLedger, removeLedger, writeLedger } from "./ledger.ts";
 import { planStack, type StackPlan } from "./plan.ts";
 import type { Project } from "./project.ts";
 import { rebuildLedger } from "./rebuild.ts";
 import { startRefill } from "./refill.ts";
-import { claimId, listClaims, releaseId, stackLock } from "./registry.ts";
+import { claimId, listClaims, releaseId, requireNotOthers, stackLock } from "./registry.ts";
 import type { LaunchContext, Resource } from "./resource.ts";
 import { resources } from "./resources/index.ts";
+import { requireSameInfra, serverOf } from "./same-infra.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
 
 export interface LaunchOptions {
@@ -25,6 +26,8 @@ export interface LaunchOptions {
   fresh?: boolean;
   /** Variables on top of the config's, for this launch. */
   extraEnv?: Readonly<Record<string, string>>;
+  /** Take away what a reset makes anew, once all else is known to work. */
+  reset?: boolean;
   progress?: Progress;
 }
 
@@ -43,7 +46,8 @@ export async function launch(options: LaunchOptions): Promise<LaunchResult> {
   const start = performance.now();
   const id = parseAgentId(options.id);
   const progress = options.progress ?? silent;
-  const { project } = options;
+  const { project, reset = false } = options;
+  await lookAhead(project, id, reset);
   const infra = await readyInfra(project, progress);
   const plan = await planStack({ project, infra, id, extraEnv: options.extraEnv ?? {} });
   const template = await readyTemplate({ project, infra, progress, want: options.fresh ? "current" : "any" });
@@ -60,10 +64,17 @@ export async function launch(options: LaunchOptions): Promise<LaunchResult> {
       timeoutMs: 180_000,
       onWait: (holder) => progress({ type: "note", text: `Waiting for pid ${holder.pid}: ${holder.doing}.` }),
     },
-    () => make({ project, infra, plan, template, progress }),
+    () => make({ project, infra, plan, template, reset, progress }),
   );
   await startRefill(project, infra);
   return { ledger, template, ms: performance.now() - start };
+}
+
+/** Refuses what cannot work before infra is started or a template database built for it; the lock is not held yet. */
+async function lookAhead({ paths, folder, config, env }: Project, id: number, reset: boolean): Promise<void> {
+  const ledger = reset ? await getLedger(paths, id) : await findLedger(paths, id);
+  await requireNotOthers(paths, { id, workdir: folder });
+  if (ledger !== undefined) requireSameInfra(ledger, await resolveInfra(paths, config.infra, env));
 }
 
 /** The infra of a project, started when it does not run. */
@@ -78,11 +89,12 @@ interface Making {
   infra: Infra;
   plan: StackPlan;
   template: ReadyTemplate;
+  reset: boolean;
   progress: Progress;
 }
 
-async function make({ project, infra, plan, template, progress }: Making): Promise<Ledger> {
-  const known = await takeId(project, infra, plan);
+async function make({ project, infra, plan, template, reset, progress }: Making): Promise<Ledger> {
+  const known = await takeId(project, infra, plan, reset);
   const ledger = newLedger(project, plan, known);
   const context: LaunchContext = {
     paths: project.paths,
@@ -96,8 +108,12 @@ async function make({ project, infra, plan, template, progress }: Making): Promi
         ? templatePath("CLAUDE.agent.md.hbs")
         : resolve(project.folder, project.config.instructions),
   };
+  const clears = reset || ledger.resetting === true;
+  const [claim] = resources;
+  // The ports too are asked for while there is still all to lose; a refusal leaves the stack and its ledger as they were.
+  if (clears) await claim?.ensure(context);
   try {
-    if (ledger.resetting) await clearStack(context);
+    if (clears) await clearStack(context);
     await ensureAll(context);
     await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
   } catch (error) {
@@ -127,7 +143,8 @@ async function ensureAll(context: LaunchContext): Promise<void> {
     if (at === 0) await begin(resource, context);
     const entry = ledger.resources.find((one) => one.kind === resource.kind);
     const data = await withStep(progress, resource.kind, () => resource.ensure(context));
-    if (entry !== undefined) Object.assign(entry, { state: "created", data });
+    if (entry !== undefined)
+      Object.assign(entry, { state: "created", data: { ...data, ...serverOf(resource.kind, context.infra) } });
     const next = resources[at + 1];
     if (next === undefined) await writeLedger(paths, ledger);
     else await begin(next, context);
@@ -149,14 +166,23 @@ async function checkHealth(context: LaunchContext, settleMs: number): Promise<vo
 
 /**
  * Claims the id, before the ledger is touched: it may be that of another repository's stack. Returns this stack's ledger
- * where there is one; a lost or unreadable one is rebuilt from what exists.
+ * where there is one; a lost or unreadable one is rebuilt from what exists. A reset has to find one.
  */
-async function takeId(project: Project, infra: Infra, { id, workdir }: StackPlan): Promise<Ledger | undefined> {
+async function takeId(
+  project: Project,
+  infra: Infra,
+  { id, workdir }: StackPlan,
+  reset: boolean,
+): Promise<Ledger | undefined> {
   const { paths, repository, name, path } = project;
+  if (reset) await getLedger(paths, id);
   const isClaimed = (await listClaims(paths)).some((one) => one.id === id);
   await claimId(paths, { id, repository, project: name, workdir, configPath: path });
   const found = await readLedger(paths, id);
-  if (found !== undefined && "ledger" in found) return found.ledger;
+  if (found !== undefined && "ledger" in found) {
+    requireSameInfra(found.ledger, infra);
+    return found.ledger;
+  }
   return isClaimed || found !== undefined ? await rebuildLedger({ paths, infra, id }) : undefined;
 }
 
@@ -182,8 +208,9 @@ function newLedger(project: Project, plan: StackPlan, known: Ledger | undefined)
       name: spec.name,
       aliases,
       logFile: spec.logFile,
+      settleMs: project.config.settleMs,
       ...(port === undefined ? {} : { port }),
-      ...(health === undefined ? {} : { healthUrl: health.url }),
+      ...(health === undefined ? {} : { healthUrl: health.url, healthTimeoutMs: health.timeoutMs }),
     })),
   };
 }

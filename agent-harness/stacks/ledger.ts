@@ -44,6 +44,9 @@ const processEntry = z.object({
   logFile: z.string(),
   port: z.int().optional(),
   healthUrl: z.string().optional(),
+  /** How long it may take to be healthy, and to stay up without a health check, as at the launch. */
+  healthTimeoutMs: z.number().optional(),
+  settleMs: z.number().optional(),
 });
 
 const schema = z.object({
@@ -78,10 +81,21 @@ export async function readLedger(paths: HomePaths, id: number): Promise<LedgerFo
   const path = ledgerPath(paths, id);
   const text = await findText(path);
   if (text === undefined) return undefined;
+  const ledger = parse(text);
+  return ledger === undefined ? { corrupt: await setAside(path) } : { ledger };
+}
+
+/** Looks into a ledger and leaves it where it is; undefined when there is none, or none that can be understood. */
+export async function findLedger(paths: HomePaths, id: number): Promise<Ledger | undefined> {
+  const text = await findText(ledgerPath(paths, id));
+  return text === undefined ? undefined : parse(text);
+}
+
+function parse(text: string): Ledger | undefined {
   try {
-    return { ledger: schema.parse(JSON.parse(text)) };
+    return schema.parse(JSON.parse(text));
   } catch {
-    return { corrupt: await setAside(path) };
+    return undefined;
   }
 }
 

@@ -5,7 +5,7 @@ import { findText, setAside, writeFileAtomic } from "../shared/files.ts";
 import { withLock } from "../shared/lock.ts";
 import { agentIds } from "../shared/names.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import { listStackIds, readLedger } from "./ledger.ts";
+import { findLedger, type Ledger, listStackIds, readLedger } from "./ledger.ts";
 
 /*
  * The registry says which repository holds which agent id on this machine. Ports follow from the id, so an id is taken
@@ -34,22 +34,36 @@ export async function listClaims(paths: HomePaths): Promise<RegistryEntry[]> {
 
 /** Claims an id for a working directory; claiming what one has is fine. AGENT_ID_TAKEN names the holder and a free id. */
 export async function claimId(paths: HomePaths, claim: Omit<RegistryEntry, "claimedAt">): Promise<void> {
+  const ledger = await findLedger(paths, claim.id);
   await change(paths, (stacks) => {
     const { id, ...facts } = claim;
-    const holder = stacks[String(id)];
-    // Another folder of the same repository too: its files and processes would be left there, known to nobody.
-    if (holder !== undefined && holder.workdir !== claim.workdir) {
-      const free = firstFree(stacks);
-      throw new HarnessError("AGENT_ID_TAKEN", `Agent ${id} belongs to ${holder.workdir}.`, {
-        hint:
-          free === undefined
-            ? `Tear one down: agent-harness teardown ${id}`
-            : `Use a free id: agent-harness launch ${free}. Or tear that one down: agent-harness teardown ${id}`,
-        leftBehind: "nothing",
-        context: { id, workdir: holder.workdir, free },
-      });
-    }
-    stacks[String(id)] = { ...facts, claimedAt: holder?.claimedAt ?? new Date().toISOString() };
+    refuseOther(claim, stacks, ledger);
+    stacks[String(id)] = { ...facts, claimedAt: stacks[String(id)]?.claimedAt ?? new Date().toISOString() };
+  });
+}
+
+/** Throws AGENT_ID_TAKEN, as claiming would, when an id is another working directory's; claims nothing. */
+export async function requireNotOthers(paths: HomePaths, claim: Pick<RegistryEntry, "id" | "workdir">): Promise<void> {
+  refuseOther(claim, (await read(paths)).stacks, await findLedger(paths, claim.id));
+}
+
+/** A ledger without a claim, which a killed teardown leaves, holds its id as well. */
+function refuseOther(
+  { id, workdir }: Pick<RegistryEntry, "id" | "workdir">,
+  stacks: Stacks,
+  ledger: Ledger | undefined,
+): void {
+  const holder = stacks[String(id)] ?? ledger;
+  // Another folder of the same repository too: its files and processes would be left there, known to nobody.
+  if (holder === undefined || holder.workdir === workdir) return;
+  const free = firstFree(stacks);
+  throw new HarnessError("AGENT_ID_TAKEN", `Agent ${id} belongs to ${holder.workdir}.`, {
+    hint:
+      free === undefined
+        ? `Tear one down: agent-harness teardown ${id}`
+        : `Use a free id: agent-harness launch ${free}. Or tear that one down: agent-harness teardown ${id}`,
+    leftBehind: "nothing",
+    context: { id, workdir: holder.workdir, free },
   });
 }
 

@@ -1,37 +1,40 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { HarnessError } from "../shared/errors.ts";
+import { withLock } from "../shared/lock.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import { openProcesses } from "../shared/processes.ts";
 import { selectProcesses } from "./find-process.ts";
-import { lastLines, processHealth } from "./health.ts";
-import type { Ledger } from "./ledger.ts";
+import { waitHealthy } from "./health.ts";
+import { getLedger, type Ledger, type LedgerProcess } from "./ledger.ts";
 import { readApps } from "./process-file.ts";
+import { stackLock } from "./registry.ts";
 
-/** How long a restarted process may take to be healthy again, in ms. */
-const restartLimitMs = 60_000;
+/** For ledgers that do not say, in ms: the config's own defaults. */
+const older = { healthTimeoutMs: 60_000, settleMs: 1500 };
 
-/** Restarts one process of a stack, or all, and returns their names when they are healthy again. */
-export async function restart(paths: HomePaths, ledger: Ledger, word?: string): Promise<string[]> {
-  const chosen = selectProcesses(ledger, word);
-  const names = new Set(chosen.map((one) => one.name));
-  const apps = (await readApps(ledger)).filter((app) => names.has(app.name));
-  await using pm2 = await openProcesses(paths.pm2);
-  await pm2.start(apps);
-  const end = Date.now() + restartLimitMs;
-  for (const process of chosen) {
-    for (;;) {
-      const status = (await pm2.list()).find((one) => one.name === process.name);
-      const reason = await processHealth(process, status);
-      if (reason === undefined) break;
-      if (Date.now() > end || (status?.restarts ?? 1) > 0) {
-        throw new HarnessError(
-          "HEALTH_FAILED",
-          `${process.name} is not healthy after its restart: ${reason}.\n${await lastLines(process.logFile, 20)}`,
-          { hint: `Look at it: agent-cli ${ledger.id} logs ${process.process}` },
-        );
-      }
-      await delay(25);
-    }
-  }
-  return chosen.map((one) => one.process);
+/**
+ * Restarts one process of a stack, or all, and returns their names when they are healthy again, by the same measure as at
+ * the launch. Waits for a launch, reset or teardown of the stack that is under way.
+ */
+export async function restart(paths: HomePaths, { id }: Pick<Ledger, "id">, word?: string): Promise<string[]> {
+  const lock = { doing: `restarting processes of agent ${id}`, timeoutMs: 180_000 };
+  return await withLock(stackLock(paths, id), lock, async () => {
+    // Read only now: another command may have changed the stack, or taken it away, meanwhile.
+    const ledger = await getLedger(paths, id);
+    const chosen = selectProcesses(ledger, word);
+    const names = new Set(chosen.map((one) => one.name));
+    const apps = (await readApps(ledger)).filter((app) => names.has(app.name));
+    await using pm2 = await openProcesses(paths.pm2);
+    await pm2.start(apps);
+    const settleMs = Math.max(...chosen.map((one) => one.settleMs ?? older.settleMs));
+    await waitHealthy(chosen.map(watched), pm2, { ledger }, settleMs);
+    return chosen.map((one) => one.process);
+  });
 }
+
+const watched = ({ process, name, logFile, port, healthUrl, healthTimeoutMs }: LedgerProcess) => ({
+  name: process,
+  spec: { name, logFile },
+  ...(port === undefined ? {} : { port }),
+  ...(healthUrl === undefined
+    ? {}
+    : { health: { url: healthUrl, timeoutMs: healthTimeoutMs ?? older.healthTimeoutMs } }),
+});

@@ -1,7 +1,10 @@
+import { dirname, join } from "node:path";
 import { type Infra, resolveInfra } from "../infra/index.ts";
 import { loadConfig } from "../shared/config.ts";
+import { applyOverrides, findOverrides, overridesFileName, readOverrides } from "../shared/config-overrides.ts";
 import { configSchema } from "../shared/config-schema.ts";
 import { errorText, HarnessError } from "../shared/errors.ts";
+import { findText } from "../shared/files.ts";
 import { withLock } from "../shared/lock.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
@@ -10,6 +13,7 @@ import { rebuildLedger } from "./rebuild.ts";
 import { listClaims, releaseId, stackLock } from "./registry.ts";
 import type { StackContext } from "./resource.ts";
 import { resources } from "./resources/index.ts";
+import { requireSameInfra } from "./same-infra.ts";
 
 export interface TeardownOptions {
   paths: HomePaths;
@@ -117,7 +121,9 @@ async function openContext(options: TeardownOptions & { progress: Progress }): P
   const infra = await infraOf(paths, configPath, options.env ?? process.env, progress);
   const ledger: Ledger | undefined =
     found !== undefined && "ledger" in found ? found.ledger : await rebuildLedger({ paths, infra, id });
-  return ledger === undefined ? undefined : { paths, infra, ledger, progress };
+  if (ledger === undefined) return undefined;
+  requireSameInfra(ledger, infra);
+  return { paths, infra, ledger, progress };
 }
 
 async function claimedConfig(paths: HomePaths, id: number): Promise<string | undefined> {
@@ -138,8 +144,20 @@ export async function infraOf(
     if (!(error instanceof HarnessError) || error.kind !== "config") throw error;
     progress({
       type: "note",
-      text: `${configPath} cannot be used (${error.message}); taking the shared infra of this machine.`,
+      text: `${configPath} cannot be used (${error.message}); taking the infra that the variables name, else this machine's own.`,
     });
-    return await resolveInfra(paths, configSchema.parse({}).infra, env);
+    return await infraOfVariables(paths, dirname(configPath), env);
   }
+}
+
+/** What `.env.agent-harness` and the shell say of infra by themselves: a stack on a server elsewhere is still found. */
+async function infraOfVariables(
+  paths: HomePaths,
+  folder: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Infra> {
+  const file = readOverrides((await findText(join(folder, overridesFileName))) ?? "");
+  const overrides = findOverrides(env, file).filter((one) => one.path[0] === "infra");
+  const { infra } = configSchema.parse(applyOverrides({}, overrides));
+  return await resolveInfra(paths, infra, { ...file.values, ...env });
 }

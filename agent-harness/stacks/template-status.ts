@@ -11,7 +11,7 @@ import {
 } from "../infra/index.ts";
 import { HarnessError } from "../shared/errors.ts";
 import type { Project } from "./project.ts";
-import { templateSource } from "./template.ts";
+import { isOf, templateSource } from "./template.ts";
 
 /** A template database as `template-db list` shows it. */
 export interface TemplateStatus {
@@ -24,6 +24,8 @@ export interface TemplateStatus {
   sizeBytes: number;
   /** How many clones of it are ready. */
   ready: number;
+  /** Whether this project built it; another repository may have one of the same name. */
+  own: boolean;
   /** Whether it is what this project's files would make now. */
   current: boolean;
 }
@@ -45,6 +47,7 @@ export async function templateStatus(project: Project, infra: Infra): Promise<Te
         builtAt: builtAt(one),
         sizeBytes: one.sizeBytes,
         ready: await readyCount(sql, fingerprint, infra.machine),
+        own: isOf(project, one.stamp),
         current: fingerprint === wanted,
       });
     }
@@ -55,8 +58,7 @@ export async function templateStatus(project: Project, infra: Infra): Promise<Te
 /** Drops the template databases of a project (or the one named) with their pools; stacks live on. Returns what is gone. */
 export async function dropTemplates(project: Project, infra: Infra, name?: string): Promise<string[]> {
   const all = await templateStatus(project, infra);
-  const isOwn = (one: TemplateStatus) => one.project === project.name && one.repository === project.repository;
-  const chosen = all.filter((one) => (name === undefined ? isOwn(one) : one.name === name));
+  const chosen = all.filter((one) => (name === undefined ? one.own : one.name === name));
   if (chosen.length === 0) {
     throw new HarnessError(
       "TEMPLATE_DATABASE_NOT_FOUND",

@@ -138,7 +138,7 @@ async function findUsable(
 }
 
 /** Whether a stamp is of this project. By its name alone it could be another's: the name defaults to the folder's. */
-const isOf = (project: Project, stamp: Stamp | undefined): boolean =>
+export const isOf = (project: Project, stamp: Stamp | undefined): boolean =>
   stamp?.["project"] === project.name && stamp["repository"] === project.repository;
 
 function describe(project: Project, facts: ServerFacts, found: Usable, stale: boolean, built: boolean): ReadyTemplate {

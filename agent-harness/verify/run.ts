@@ -83,7 +83,7 @@ interface Ended {
 }
 
 async function watch(launch: Launch, signal: AbortSignal, output: OutputSink): Promise<Ended> {
-  const { $ } = await import("zx");
+  const { $ } = await import("zx/core");
   let child: ChildProcess | undefined;
   let failure: unknown;
   let stopping: Promise<void> | undefined;

@@ -62,11 +62,7 @@ async function runStep(step: PlannedStep, context: LaunchContext): Promise<void>
     onLine: (text) => context.progress({ type: "detail", step: "after-clone", text }),
   });
   if (exitCode === 0) return;
-  throw failed(
-    context,
-    `"${step.label}" exited with ${exitCode} after the clone.\n${tail.join("\n")}`,
-    logFile,
-  );
+  throw failed(context, `"${step.label}" exited with ${exitCode} after the clone.\n${tail.join("\n")}`, logFile);
 }
 
 async function runSql(sql: string, context: LaunchContext): Promise<void> {

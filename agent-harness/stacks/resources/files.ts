@@ -44,6 +44,5 @@ export const processFile = stackFile({
       apps: plan.processes.map(({ spec }) => toApp(spec)),
     }),
   // Without PATH and the other facts of whoever's shell this is: they are no reason to start anything anew.
-  compared: ({ plan }) =>
-    JSON.stringify(plan.processes.map(({ spec, ownEnv }) => toApp({ ...spec, env: ownEnv }))),
+  compared: ({ plan }) => JSON.stringify(plan.processes.map(({ spec, ownEnv }) => toApp({ ...spec, env: ownEnv }))),
 });

@@ -2,11 +2,12 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { processPrefix } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
-import { findMarked, killAll, listProcesses, treeOf } from "../../shared/process-tree.ts";
+import { listeners } from "../../shared/ports.ts";
+import { findMarked, killAll, listProcesses, type ProcessInfo, treeOf } from "../../shared/process-tree.ts";
 import { findProcesses, openProcesses, type ProcessStatus } from "../../shared/processes.ts";
 import { startInOrder } from "../health.ts";
-import { markVariable, stackMark } from "../plan.ts";
-import { entryOf, type Resource, type StackContext } from "../resource.ts";
+import { markVariable, type PlannedProcess, stackMark } from "../plan.ts";
+import { entryOf, type LaunchContext, type Resource, type StackContext } from "../resource.ts";
 
 /** The stack's processes under PM2, as the rendered process file has them. */
 export const processes: Resource = {
@@ -19,17 +20,11 @@ export const processes: Resource = {
     const file = entryOf(ledger, "process-file")?.["sha256"];
     const database = entryOf(ledger, "database")?.["oid"];
     const before = entryOf(ledger, "processes");
-    const all = await pm2.list();
     const wanted = plan.processes.map((one) => one.spec.name);
     const same = before?.["file"] === file && before?.["database"] === database;
-    if (!same) {
-      await removeStale(context, all);
-      await startInOrder(context, pm2, plan.processes);
-    } else {
-      const unwell = plan.processes.filter((one) => !isRunning(all, one.spec.name));
-      if (unwell.length > 0) await killStrays(context, all);
-      await startInOrder(context, pm2, unwell);
-    }
+    // Whatever an earlier launch left running, also where PM2 knows nothing of it: its daemon may have been killed.
+    if (!same) await processes.destroy(context);
+    await startInOrder(context, pm2, same ? await repair(context, await pm2.list()) : plan.processes);
     return { file, database, names: wanted };
   },
 
@@ -60,17 +55,47 @@ const ownNames = (all: readonly ProcessStatus[], id: number): string[] =>
 const isRunning = (all: readonly ProcessStatus[], name: string): boolean =>
   all.some((one) => one.name === name && one.status === "online" && one.restarts === 0);
 
-/** What a dead process left behind may hold the port that its successor needs. */
-async function killStrays({ ledger, infra }: StackContext, all: readonly ProcessStatus[]): Promise<void> {
+/** The processes that have to be started again; what may hold a port that they need is stopped. */
+async function repair(context: LaunchContext, all: readonly ProcessStatus[]): Promise<PlannedProcess[]> {
+  const suspects = await notServing(context.plan.processes, all);
+  if (suspects.length === 0) return [];
+  const strays = await findStrays(context, all);
+  const held = await listening(suspects, strays);
+  // One that runs may leave its port to a child of its own, as npm does; to a stray it must not.
+  const unwell = suspects.filter((one) => !isRunning(all, one.spec.name) || held.has(one.port));
+  if (unwell.length > 0) await killAll(strays);
+  return unwell;
+}
+
+/** Those that do not run, or that run and do not listen themselves on the port where their health is asked for. */
+async function notServing(
+  planned: readonly PlannedProcess[],
+  all: readonly ProcessStatus[],
+): Promise<PlannedProcess[]> {
+  const pids = all.flatMap(({ pid }) => (pid === undefined ? [] : [{ pid }]));
+  const asked = planned.filter((one) => one.health !== undefined);
+  const served = await listening(asked, pids);
+  return planned.filter((one) => !isRunning(all, one.spec.name) || (asked.includes(one) && !served.has(one.port)));
+}
+
+/** Which of the processes' ports some of these pids listen on. */
+async function listening(
+  planned: readonly PlannedProcess[],
+  among: readonly { pid: number }[],
+): Promise<Set<number | undefined>> {
+  const ports = planned.flatMap((one) => one.port ?? []);
+  const pids = among.map((one) => one.pid);
+  const found = ports.length === 0 || pids.length === 0 ? [] : await listeners(ports, pids);
+  return new Set(found.filter((one) => pids.includes(one.pid)).map((one) => one.port));
+}
+
+/** What carries the stack's mark and is in no tree of PM2's. */
+async function findStrays({ ledger, infra }: StackContext, all: readonly ProcessStatus[]): Promise<ProcessInfo[]> {
+  const marked = await findMarked(markVariable, stackMark(infra.machine, ledger.id));
+  // Looked at afterwards: whatever was found above and has a parent in a tree is in this list too.
   const running = await listProcesses();
   const names = ownNames(all, ledger.id);
   const roots = all.filter((one) => names.includes(one.name)).flatMap((one) => one.pid ?? []);
   const held = new Set(roots.flatMap((pid) => treeOf(pid, running)).map((one) => one.pid));
-  const marked = await findMarked(markVariable, stackMark(infra.machine, ledger.id));
-  await killAll(marked.filter((one) => !held.has(one.pid)));
-}
-
-/** What an earlier launch left running, under whatever config. */
-async function removeStale(context: StackContext, all: readonly ProcessStatus[]): Promise<void> {
-  if (ownNames(all, context.ledger.id).length > 0) await processes.destroy(context);
+  return marked.filter((one) => !held.has(one.pid));
 }

@@ -35,7 +35,12 @@ export function stackFile({ kind, name, render, compared }: StackFile): Resource
       await removeScratch(pathOf(context));
       await writeFileAtomic(pathOf(context), text);
       // What the text was, so that `processes` sees whether anything changed, without the text itself.
-      return { path: pathOf(context), sha256: createHash("sha256").update(compared?.(context) ?? text).digest("hex") };
+      return {
+        path: pathOf(context),
+        sha256: createHash("sha256")
+          .update(compared?.(context) ?? text)
+          .digest("hex"),
+      };
     },
     destroy: async (context) => {
       if ((await look(context)) === "ours") await rm(pathOf(context), { force: true });
