@@ -31,7 +31,7 @@ export const templateDbStatus = command<TemplateStatus[]>({
   run: async (_, __, context) => {
     const project = await openProjectOf(context);
     const all = await templateStatus(project, await readyInfra(project, context.progress));
-    return all.filter((one) => one.project === project.name);
+    return all.filter((one) => one.own);
   },
   text: statusTable,
 });

@@ -53,6 +53,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Neither a service nor the PM2 daemon. */
+async function nothingRuns(home: string): Promise<void> {
+  await until("nothing to run", async () => {
+    const left = [...(await findMarked(serviceMark, home)), ...(await findMarked("PM2_HOME", join(home, "pm2")))];
+    return left.length === 0;
+  });
+}
+
 describe("an ordinary user with an empty HOME", () => {
   it("gets infra up and down, all of it as that user", async () => {
     const up = await infra("up", "--json");
@@ -69,11 +77,12 @@ describe("an ordinary user with an empty HOME", () => {
     }
     const down = await infra("down");
     expect(down.exitCode, down.stderr).toBe(0);
-    await until("nothing to run", async () => (await findMarked(serviceMark, home)).length === 0);
+    await nothingRuns(home);
     const again = await infra("up");
     expect(again.exitCode, again.stderr).toBe(0);
     const destroyed = await infra("destroy", "--force");
     expect(destroyed.exitCode, destroyed.stderr).toBe(0);
     expect(await readdir(home)).not.toContain("credentials.json");
+    await nothingRuns(home);
   });
 });

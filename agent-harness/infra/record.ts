@@ -12,6 +12,8 @@ const schema = z.object({
   startedAt: z.string(),
   /** What each service was started with, as a hash; only a restart changes it. */
   settings: z.record(z.string(), z.string()).default({}),
+  /** Whether the file system below Postgres's data can share blocks between copies; absent until it was tried. */
+  reflink: z.boolean().optional(),
 });
 
 /** What the running infra was started with; there while it is up. */

@@ -3,7 +3,7 @@ import { HarnessError } from "../shared/errors.ts";
 import { ensureHome, type HomePaths } from "../shared/paths.ts";
 import { infraPorts } from "../shared/settings.ts";
 import { type Credentials, ensureCredentials } from "./credentials.ts";
-import { findRecord } from "./record.ts";
+import { findRecord, type InfraRecord } from "./record.ts";
 import type { Infra } from "./services.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -15,17 +15,22 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function resolveInfra(paths: HomePaths, config: InfraConfig, env: Env): Promise<Infra> {
   await ensureHome(paths);
   const credentials = await ensureCredentials(paths);
-  const ports = (await findRecord(paths))?.ports ?? infraPorts(env);
+  const record = await findRecord(paths);
+  const ports = record?.ports ?? infraPorts(env);
   return {
     machine: credentials.machine,
-    postgres: postgres(config, credentials, ports.postgres),
+    postgres: { ...postgres(config, credentials, ports.postgres), reflink: isReflink(config, record) },
     s3: s3(config, credentials, ports.s3),
     browser: browser(config, ports.browser),
     mail: mail(config, ports.mailSmtp, ports.mailWeb),
   };
 }
 
-function postgres(config: InfraConfig, credentials: Credentials, port: number): Infra["postgres"] {
+/** Only our own server's files are on this machine's disk, to be asked about reflinks. */
+const isReflink = (config: InfraConfig, record: InfraRecord | undefined): boolean =>
+  config.postgres.url === undefined && record?.reflink === true;
+
+function postgres(config: InfraConfig, credentials: Credentials, port: number): Omit<Infra["postgres"], "reflink"> {
   const { url } = config.postgres;
   if (url === undefined) return { host: "localhost", port, ...credentials.postgres, external: false };
   const parsed = parseUrl("infra.postgres.url", url, ["postgres:", "postgresql:"], 5432);

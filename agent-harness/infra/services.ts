@@ -24,7 +24,8 @@ export function parseServiceId(text: string): ServiceId {
 
 /** Where every service is and who we are there: all that the floors above need to know. */
 export interface Infra {
-  postgres: PostgresServer & { external: boolean };
+  /** `reflink`: whether the file system below its data can share blocks between copies; false when it cannot be asked. */
+  postgres: PostgresServer & { external: boolean; reflink: boolean };
   s3: {
     host: string;
     port: number;

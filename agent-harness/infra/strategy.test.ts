@@ -1,5 +1,8 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { chooseStrategy } from "./strategy.ts";
+import { canReflink, chooseStrategy } from "./strategy.ts";
 
 const MB = 1024 * 1024;
 
@@ -33,5 +36,16 @@ describe("chooseStrategy", () => {
       strategy: "file_copy",
       reason: "clone is configured, but Postgres 16 has no file_copy_method",
     });
+  });
+});
+
+describe("canReflink", () => {
+  it("says the same to all who ask at once, and leaves no file", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "ah-reflink-"));
+    const alone = await canReflink(folder);
+    const together = await Promise.all(Array.from({ length: 20 }, () => canReflink(folder)));
+    expect(new Set(together)).toEqual(new Set([alone]));
+    expect(await readdir(folder)).toEqual([]);
+    await rm(folder, { recursive: true });
   });
 });

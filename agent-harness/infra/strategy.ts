@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { copyFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,20 +22,21 @@ export interface ServerFacts {
   reflink: boolean;
 }
 
-/** Asks the server and, where its data folder is ours, the file system below it. */
-export async function readServerFacts(sql: Sql, dataFolder: string | undefined): Promise<ServerFacts> {
+/** Asks the server; `reflink` is what canReflink said of its data folder. */
+export async function readServerFacts(sql: Sql, reflink: boolean): Promise<ServerFacts> {
   const { rows } = await sql.query(
     "SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync",
   );
   return {
     major: Math.floor(Number(rows[0]?.["version"]) / 10_000),
     fsync: rows[0]?.["fsync"] === "on",
-    reflink: dataFolder !== undefined && (await canReflink(dataFolder)),
+    reflink,
   };
 }
 
-async function canReflink(folder: string): Promise<boolean> {
-  const from = join(folder, `.reflink-probe-${process.pid}`);
+/** Whether copies in this folder can share their blocks, tried with a file. */
+export async function canReflink(folder: string): Promise<boolean> {
+  const from = join(folder, `.reflink-probe-${randomBytes(6).toString("hex")}`);
   try {
     await writeFile(from, "probe");
     await copyFile(from, `${from}.copy`, constants.COPYFILE_FICLONE_FORCE);

@@ -16,7 +16,7 @@ import { copyDatabase, maintenanceDatabase } from "./databases.ts";
 import { fingerprintOf, type TemplateSource } from "./fingerprint.ts";
 import { claimDatabase, refillPool } from "./pool.ts";
 import { withSql } from "./sql.ts";
-import { chooseStrategy, readServerFacts } from "./strategy.ts";
+import { canReflink, chooseStrategy, readServerFacts } from "./strategy.ts";
 import { dropTemplateDatabase, ensureTemplateDatabase, listTemplateDatabases } from "./template-db.ts";
 
 const machine = "template-test";
@@ -289,9 +289,8 @@ describe("a server", () => {
   });
 
   it("is asked for what the strategy depends on", async () => {
-    const facts = await withSql(postgres.server, maintenanceDatabase, (sql) =>
-      readServerFacts(sql, postgres.dataFolder),
-    );
+    const reflink = await canReflink(postgres.dataFolder);
+    const facts = await withSql(postgres.server, maintenanceDatabase, (sql) => readServerFacts(sql, reflink));
     expect(facts).toMatchObject({ major: 18, fsync: true });
     expect(["clone", "wal_log"]).toContain(chooseStrategy(facts, 8 * 1024 * 1024, "auto").strategy);
   });

@@ -60,8 +60,12 @@ describe("infra up", () => {
 
   it("again changes nothing", async () => {
     const before = await pids();
+    const record = await readFile(homePaths(harness.home).infra, "utf8");
     const { exitCode, stderr } = await here("infra", "up");
     expect(exitCode, stderr).toBe(0);
+    // Tried once, at the start.
+    expect(JSON.parse(record)).toMatchObject({ reflink: infra.postgres.reflink });
+    expect(await readFile(homePaths(harness.home).infra, "utf8")).toBe(record);
     expect(stderr.match(/already up/g)).toHaveLength(4);
     expect(await pids()).toEqual(before);
   });

@@ -18,6 +18,7 @@ import { agreeOnRecord, type InfraRecord, writeRecord } from "./record.ts";
 import { resolveInfra } from "./resolve.ts";
 import { type Infra, type ServiceId, serviceIds } from "./services.ts";
 import { sqlName, withSql } from "./sql.ts";
+import { canReflink } from "./strategy.ts";
 import { stopStrays } from "./strays.ts";
 
 /** How long a service may take from its start to its first answer, in ms. */
@@ -53,8 +54,13 @@ export async function infraUp(options: InfraOptions): Promise<Infra> {
       if (wanted.length > 0) await writeRecord(paths, record);
       const infra = await resolveInfra(paths, config, env);
       await startMissing(infra, wanted, record, options);
+      if (!infra.postgres.external && record.reflink === undefined) {
+        // Once, now that the folder is there: every launch would get the same answer.
+        record.reflink = await canReflink(paths.postgresData);
+        await writeRecord(paths, record);
+      }
       await withStep(progress, "harness database and shared buckets", () => ensureShared(infra));
-      return infra;
+      return await resolveInfra(paths, config, env);
     },
   );
 }

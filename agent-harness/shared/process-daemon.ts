@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { errorNumber, errorText, HarnessError } from "./errors.ts";
 import { findText } from "./files.ts";
 import { withLock } from "./lock.ts";
-import { killAll, listProcesses } from "./process-tree.ts";
+import { findMarked, killAll } from "./process-tree.ts";
 
 /* The life of the PM2 daemon; processes.ts talks to it. */
 
@@ -77,7 +77,9 @@ export function daemonAnswers(home: string): Promise<boolean> {
 /** Ends the daemon and all it runs, by signal: PM2's own call needs the connection that has to be closed before. */
 export async function stopDaemon(home: string): Promise<void> {
   const pid = Number(await findText(join(home, "pm2.pid")));
-  const daemon = (await listProcesses()).find((one) => one.pid === pid && one.command.includes(`God Daemon (${home})`));
+  // Known by its environment: its title names the home too, but is cut off where it is long.
+  const ours = await findMarked("PM2_HOME", home);
+  const daemon = ours.find((one) => one.pid === pid && one.command.includes("God Daemon"));
   // It stops what it runs before it ends.
   if (daemon !== undefined) await killAll([daemon], { graceMs: callLimitMs });
   for (const name of ["rpc.sock", "pub.sock", "pm2.pid"]) await rm(join(home, name), { force: true });

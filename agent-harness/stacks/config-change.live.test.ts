@@ -1,6 +1,6 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { git, openSmall, type SmallHarness, smallConfig } from "../testing/small.ts";
 import { until } from "../testing/until.ts";
 
@@ -94,7 +94,9 @@ test("instructions of the project's own that cannot be filled in leave the runni
   expect(await readFile(join(repo, "CLAUDE.agent.62.md"), "utf8")).toBe(before);
   await writeFile(join(repo, "mine.hbs"), "# agent {{id}} in {{workdir}}\n");
   await h.ok(repo, "launch", "62");
-  expect(await readFile(join(repo, "CLAUDE.agent.62.md"), "utf8")).toBe(`# agent 62 in ${repo}\n`);
+  expect(await readFile(join(repo, "CLAUDE.agent.62.md"), "utf8")).toBe(
+    `<!-- Written by agent-harness for agent 62 (small). Changes are lost at the next launch. -->\n# agent 62 in ${repo}\n`,
+  );
 });
 
 test("a changed input: launch takes the old template database, says so and names setup; --fresh builds", async () => {
@@ -124,10 +126,7 @@ test("a build step that fails is named with its output, and the next setup build
 
 test("a build step is filled in with the database that is being built", async () => {
   await configure(smallConfig().replace("[node build.mjs]", "[node build.mjs, 'node named.mjs {{database.name}}']"));
-  await writeFile(
-    join(repo, "named.mjs"),
-    "process.env.PGDATABASE === process.argv[2] || process.exit(process.argv[2]);",
-  );
+  await writeFile(join(repo, "named.mjs"), "process.env.PGDATABASE === process.argv[2] || process.exit(1);");
   await h.ok(repo, "launch", "50", "--fresh");
   expect(await h.sql("agent_50", "select text from notes")).toEqual([{ text: "seed" }]);
 });
@@ -141,18 +140,18 @@ test("a project of the same name in another repository gets its own data, a work
   expect(await h.sql("agent_51", "select text from notes")).toEqual([{ text: "of the other" }]);
 
   const tree = `${other}-tree`;
+  onTestFinished(() => rm(tree, { recursive: true, force: true }));
   await git(other, "worktree", "add", "-q", "-b", "next", tree);
   await writeFile(join(tree, "schema.sql"), `${schema}CREATE TABLE later (id int);\n`);
   const launched = await h.ok(tree, "launch", "52");
   expect(launched.stderr).toContain("agent-harness setup");
   expect(await h.sql("agent_52", "select text from notes")).toEqual([{ text: "of the other" }]);
   await h.ok(tree, "teardown", "52");
-  await git(other, "worktree", "remove", "--force", tree);
 
   const templates = async () =>
     JSON.parse((await h.ok(repo, "template-db", "list", "--json")).stdout) as { repository: string }[];
   const before = await templates();
   expect(new Set(before.map((one) => one.repository))).toEqual(new Set([repo, other]));
-  await h.ok(other, "template-db", "drop", "--force");
+  await h.ok(other, "template-db", "drop");
   expect(await templates()).toEqual(before.filter((one) => one.repository === repo));
 });

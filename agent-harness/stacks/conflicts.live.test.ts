@@ -8,6 +8,7 @@ import { findText } from "../shared/files.ts";
 import { build, startDoing } from "../testing/crash.ts";
 import { openSmall, type SmallHarness, smallConfig } from "../testing/small.ts";
 import { until } from "../testing/until.ts";
+import { releaseId } from "./registry.ts";
 
 let h: SmallHarness;
 let repo: string;
@@ -45,6 +46,28 @@ test("an id of another repository is refused with its holder and a free id; the 
   expect(error).toMatchObject({ exitCode: 5, code: "AGENT_ID_TAKEN", hint: expect.stringContaining("launch 1. ") });
   expect(error.message).toContain(repo);
   expect(await h.ledger(74)).toEqual(before);
+  await h.ok(repo, "teardown", "74");
+  expect(await h.left(74)).toEqual([]);
+});
+
+test("a reset of another repository's stack is refused and takes nothing of it", async () => {
+  await h.ok(repo, "launch", "74");
+  await h.sql("agent_74", "insert into notes (text) values ('precious')");
+  const [ledger, pids] = [await h.ledger(74), await h.pids(74)];
+  const other = await h.project({ "agent-harness.yml": smallConfig().replace("name: small", "name: other") });
+  const error = await h.refused(other, "reset", "74");
+  expect(error).toMatchObject({ exitCode: 5, code: "AGENT_ID_TAKEN", message: expect.stringContaining(repo) });
+  expect(await h.ledger(74)).toEqual(ledger);
+  expect(await h.pids(74)).toEqual(pids);
+  expect(await h.sql("agent_74", "select text from notes order by id")).toEqual([
+    { text: "seed" },
+    { text: "precious" },
+  ]);
+  // Also where only the ledger knows whose it is.
+  await releaseId(h.paths, 74);
+  expect(await h.refused(other, "reset", "74")).toMatchObject({ code: "AGENT_ID_TAKEN" });
+  expect(await h.refused(other, "launch", "74")).toMatchObject({ code: "AGENT_ID_TAKEN" });
+  expect(await h.pids(74)).toEqual(pids);
   await h.ok(repo, "teardown", "74");
   expect(await h.left(74)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { sampleValues } from "../testing/values.ts";
-import { layEnv, processEnv, stackEnv, stackPorts } from "./env.ts";
+import { layEnv, processEnv, stackEnv, stackPath, stackPorts } from "./env.ts";
 
 test("each port is its base plus ten times the agent id", () => {
   expect(stackPorts({ api: 8000, frontend: 3000 }, 7)).toEqual({ api: 8070, frontend: 3070 });
@@ -68,4 +68,17 @@ test("a program sees of the shell only what it needs to run at all", () => {
     PATH: "/a:/b",
     A: "1",
   });
+});
+
+test("programs are looked for in the same places whether npx, npm or a shell started us", () => {
+  const shell = ["/home/me/bin", "/usr/bin"];
+  const npx = [
+    "/home/me/.npm/_npx/1f/node_modules/.bin",
+    "/elsewhere/node_modules/.bin/",
+    "/usr/lib/node_modules/npm/node_modules/@npmcli/run-script/lib/node-gyp-bin",
+    ...shell,
+  ];
+  const seen = (path: string[]) => stackPath("/project", "/project/web", { PATH: path.join(":") });
+  expect(seen(npx)).toEqual(seen(shell));
+  expect(seen(npx).slice(0, 4)).toEqual(["/project/web/node_modules/.bin", "/project/node_modules/.bin", ...shell]);
 });

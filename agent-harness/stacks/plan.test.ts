@@ -79,7 +79,12 @@ database:
 `);
   expect(afterClone).toEqual([
     { type: "sql", sql: "UPDATE t SET name = 'agent_3'" },
-    { type: "run", argv: ["node", "fix.js", "agent-3-secret"], cwd: folder },
+    {
+      type: "run",
+      label: 'node fix.js "{{env.LIGHTDASH_SECRET}}"',
+      argv: ["node", "fix.js", "agent-3-secret"],
+      cwd: folder,
+    },
   ]);
 });
 

@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openBuckets } from "../infra/index.ts";
 import { build, killedWhile, startDoing } from "../testing/crash.ts";
@@ -80,6 +84,41 @@ test("reset gives fresh data, an empty bucket and no mails, on the same ports", 
   for (const name of Object.keys(pids)) expect(after[name]).not.toBe(pids[name]);
   expect(await (await fetch("http://localhost:8710/")).json()).toMatchObject({ database: "agent_71" });
   await noTrash();
+});
+
+/** What must be as it was after a reset that could not work. */
+const whole = async () => [await oid(), await notes(), await objects(), await h.pids(71), await h.ledger(71)];
+
+test("a reset that cannot work loses nothing: a missing program, a broken migration, a value that no env file can carry", async () => {
+  await spoil();
+  const before = await whole();
+  const [config, schema] = [join(repo, "agent-harness.yml"), join(repo, "schema.sql")];
+  const [configText, schemaText] = await Promise.all([readFile(config, "utf8"), readFile(schema, "utf8")]);
+  await writeFile(config, configText.replace("node idle.mjs", "no-such-program"));
+  expect(await h.refused(repo, "reset", "71")).toMatchObject({ code: "EXECUTABLE_NOT_FOUND" });
+  await writeFile(config, configText);
+  await writeFile(schema, "CREATE TABEL notes ()");
+  expect(await h.refused(repo, "reset", "71", "--fresh")).toMatchObject({ code: "BUILD_STEP_FAILED" });
+  await writeFile(schema, schemaText);
+  const env = "BOTH=\"'`\n";
+  expect(await h.refused(repo, "reset", "71", "--env", env)).toMatchObject({ code: "ENV_VALUE_UNSUPPORTED" });
+  expect(await whole()).toEqual(before);
+});
+
+test("a reset whose new port somebody else has loses nothing", async () => {
+  const before = await whole();
+  const config = join(repo, "agent-harness.yml");
+  const text = await readFile(config, "utf8");
+  const server = createServer().listen(9913, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    await writeFile(config, text.replace("debug: 9200", "debug: 9203"));
+    expect(await h.refused(repo, "reset", "71")).toMatchObject({ code: "PORT_TAKEN" });
+  } finally {
+    await writeFile(config, text);
+    server.close();
+  }
+  expect(await whole()).toEqual(before);
 });
 
 test("a session on the old database does not stop a reset", async () => {

@@ -53,7 +53,7 @@ export function requireSameInfra(ledger: Ledger, infra: Infra): void {
   const { id } = ledger;
   const what = different.map((one) => one.text).join("; ");
   throw new HarnessError("INFRA_DIFFERS", `Agent ${id} was launched on other infra: ${what}.`, {
-    hint: `To reach it, ${different.map((one) => one.wayOut).join(", ")}; to move it, then run first: agent-harness teardown ${id}`,
+    hint: `To reach it, ${different.map((one) => one.wayOut).join(", ")}. To move it, then run agent-harness teardown ${id}, and launch it anew.`,
     leftBehind: "everything: nothing was touched",
     context: { id },
   });

@@ -158,6 +158,8 @@ async function infraOfVariables(
 ): Promise<Infra> {
   const file = readOverrides((await findText(join(folder, overridesFileName))) ?? "");
   const overrides = findOverrides(env, file).filter((one) => one.path[0] === "infra");
-  const { infra } = configSchema.parse(applyOverrides({}, overrides));
+  const parsed = configSchema.safeParse(applyOverrides({}, overrides));
+  // Variables that are wrong as well count as none; the ledger is compared with what comes out.
+  const { infra } = parsed.success ? parsed.data : configSchema.parse({});
   return await resolveInfra(paths, infra, { ...file.values, ...env });
 }

@@ -33,7 +33,7 @@ export interface TemplateStatus {
 /** Every template database of this machine, the newest first. */
 export async function templateStatus(project: Project, infra: Infra): Promise<TemplateStatus[]> {
   return await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
-    const { major } = await readServerFacts(sql, undefined);
+    const { major } = await readServerFacts(sql, infra.postgres.reflink);
     const wanted = await fingerprintOf(templateSource(project, infra), major);
     const all = await listTemplateDatabases(sql, infra.machine);
     const found: TemplateStatus[] = [];

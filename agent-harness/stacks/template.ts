@@ -76,7 +76,7 @@ export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemp
   const source = templateSource(project, infra);
   // One connection for both: each costs a launch ten milliseconds.
   const { facts, fingerprint, found } = await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
-    const server = await readServerFacts(sql, dataFolder(project, infra));
+    const server = await readServerFacts(sql, infra.postgres.reflink);
     const hash = await fingerprintOf(source, server.major);
     return { facts: server, fingerprint: hash, found: await findUsable(sql, infra, hash, project, want) };
   });
@@ -110,10 +110,6 @@ export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemp
   }
   return describe(project, facts, made, false, built);
 }
-
-/** Only our own server's files are on this machine's disk, to be asked about reflinks. */
-const dataFolder = (project: Project, infra: Infra): string | undefined =>
-  infra.postgres.external ? undefined : project.paths.postgresData;
 
 interface Usable {
   name: string;

@@ -18,7 +18,7 @@ export interface Doing {
 /** Where it kills itself; nowhere without a step. */
 export interface KillAt {
   step?: string;
-  event?: "start" | "done";
+  event?: "start" | "done" | "detail";
   /** Killed from outside, so many ms after its start. */
   afterMs?: number;
 }
@@ -53,7 +53,12 @@ export function startDoing(h: SmallHarness, { verb, repo, id }: Doing, at: KillA
 }
 
 /** Runs it up to its death, which must come. */
-export async function killedWhile(h: SmallHarness, doing: Doing, step: string, event: "start" | "done"): Promise<void> {
+export async function killedWhile(
+  h: SmallHarness,
+  doing: Doing,
+  step: string,
+  event: NonNullable<KillAt["event"]>,
+): Promise<void> {
   const { signal, stdout, stderr } = await startDoing(h, doing, { step, event }).ended;
   expect(signal, `${doing.verb} was not killed at ${step} ${event}:\n${stdout}${stderr}`).toBe("SIGKILL");
 }

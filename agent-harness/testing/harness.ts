@@ -86,6 +86,8 @@ export async function openHarness(): Promise<TestHarness> {
 async function leftRunning(home: string): Promise<string[]> {
   const named = (await listProcesses()).filter((one) => one.command.includes(home) && one.pid !== process.pid);
   const marked = await findMarked(serviceMark, home);
+  // The daemon and all that it runs; its title is cut off where the home is long.
+  marked.push(...(await findMarked("PM2_HOME", join(home, "pm2"))));
   return [...named, ...marked, ...(await refills(home))].map((one) => one.command);
 }
 

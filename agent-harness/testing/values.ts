@@ -5,7 +5,7 @@ import { type StackValues, stackPorts, stackValues } from "../stacks/env.ts";
 /** An infra as it would be, for what only computes with it; nothing listens there. */
 export const sampleInfra: Infra = {
   machine: "m-test",
-  postgres: { host: "localhost", port: 15_432, user: "postgres", password: "p4ss", external: false },
+  postgres: { host: "localhost", port: 15_432, user: "postgres", password: "p4ss", external: false, reflink: false },
   s3: {
     host: "localhost",
     port: 19_000,

@@ -32,10 +32,12 @@ async function buildTemplate(infra, logFile, sizeMb) {
   const server = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password };
   const source = {
     project: `bench-${sizeMb}`,
+    repository,
     folder: repository,
     inputs: [],
     extensions: [],
-    steps: [{ argv: [process.execPath, "-e", script], cwd: repository }],
+    steps: [{ words: [process.execPath, "-e", script], cwd: repository }],
+    argvFor: (step) => step.words,
     envFor: (database) => ({ ...server, PGDATABASE: database, PATH: process.env.PATH }),
   };
   const fingerprint = sizeMb.toString(16).padStart(64, "0").split("").reverse().join("");
@@ -78,7 +80,7 @@ async function benchSize(sql, infra, paths, sizeMb) {
   say(`${sizeMb} MB: building`);
   const { name, fingerprint } = await buildTemplate(infra, join(paths.home, "bench.log"), sizeMb);
   const [{ sizeBytes }] = await listDatabases(sql, name);
-  const { strategy, reason } = chooseStrategy(await readServerFacts(sql, paths.postgresData), sizeBytes, "auto");
+  const { strategy, reason } = chooseStrategy(await readServerFacts(sql, infra.postgres.reflink), sizeBytes, "auto");
   const { machine } = infra;
   await refillPool(infra.postgres, { machine, fingerprint, strategy, size: 1 });
   const plain = "CREATE DATABASE … TEMPLATE";
