@@ -1,5 +1,5 @@
 import { type HomePaths, harnessHome, homePaths } from "../shared/paths.ts";
-import { getLedger, infraOf, type Ledger, openProject, type Project, selectStack } from "../stacks/index.ts";
+import { getLedger, type Ledger, openProject, type Project, selectStack, stackInfra } from "../stacks/index.ts";
 import type { CommandContext } from "./command.ts";
 
 /** The harness's home that a command works in. */
@@ -13,7 +13,7 @@ export async function ledgerOf(given: string | undefined, context: CommandContex
 
 /** Where the services of a stack are. */
 export const infraOfStack = (ledger: Ledger, context: CommandContext) =>
-  infraOf(homeOf(context), ledger.configPath, context.env, context.progress);
+  stackInfra(homeOf(context), ledger, context.env, context.progress);
 
 /** The project that a command stands in. */
 export const openProjectOf = ({ cwd, config, env }: CommandContext): Promise<Project> =>

@@ -25,8 +25,20 @@ const configure = (text: string): Promise<void> => writeFile(join(repo, "agent-h
 const fast = "health: { path: /health, timeoutMs: 700 }";
 
 test("two launches of one id at the same time: one waits for the other's pid, both succeed, one set of processes", async () => {
-  const both = [startDoing(h, { verb: "launch", repo, id: 74 }), startDoing(h, { verb: "launch", repo, id: 74 })];
-  const ended = await Promise.all(both.map((one) => one.ended));
+  // The first one stays in its after-clone step, with the lock, until the second one is seen to wait for it.
+  await writeFile(
+    join(repo, "wait.mjs"),
+    'import { existsSync } from "node:fs"; while (!existsSync("go")) await new Promise((r) => setTimeout(r, 20));\n',
+  );
+  await configure(smallConfig({ afterClone: "    - run: node wait.mjs" }));
+  const first = startDoing(h, { verb: "launch", repo, id: 74 });
+  await until("the first one is in its after-clone step", () =>
+    first.stdout().includes('{"type":"start","step":"after-clone"}'),
+  );
+  const second = startDoing(h, { verb: "launch", repo, id: 74 });
+  await until("the second one waits", () => second.stdout().includes("Waiting for pid"));
+  await writeFile(join(repo, "go"), "");
+  const ended = await Promise.all([first.ended, second.ended]);
   for (const one of ended) expect(one.code, one.stderr).toBe(0);
   const waited = ended.filter((one) => one.stdout.includes("Waiting for pid"));
   expect(waited).toHaveLength(1);
@@ -34,6 +46,7 @@ test("two launches of one id at the same time: one waits for the other's pid, bo
   expect(waited[0]?.stdout).toContain(`Waiting for pid ${holder?.pid}`);
   expect(Object.keys(await h.pids(74)).sort()).toEqual(["agent-74-api", "agent-74-idle"]);
   expect((await h.left(74)).filter((one) => one.includes("node server.mjs"))).toHaveLength(2); // the process, the listener
+  await configure(smallConfig());
   await h.ok(repo, "teardown", "74");
   expect(await h.left(74)).toEqual([]);
 });

@@ -33,7 +33,7 @@ export async function startInOrder(
 }
 
 /** What has to be known of a process to wait for its health. */
-export type Watched = Pick<PlannedProcess, "name" | "port" | "health"> & {
+type Watched = Pick<PlannedProcess, "name" | "port" | "health"> & {
   spec: Pick<PlannedProcess["spec"], "name" | "logFile">;
 };
 

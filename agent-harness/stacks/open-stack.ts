@@ -4,6 +4,7 @@ import { stackValues } from "./env.ts";
 import { getLedger, type Ledger } from "./ledger.ts";
 import { openProject, type Project } from "./project.ts";
 import { fill } from "./render.ts";
+import { requireSameInfra } from "./same-infra.ts";
 import { readStackEnv, stackProcessEnv } from "./stack-env.ts";
 
 /** A stack that is there, with all that a command needs to act in its name. */
@@ -26,6 +27,7 @@ export async function openStack(
   const ledger = await getLedger(paths, id);
   const project = await openProject({ cwd: ledger.workdir, config: ledger.configPath, env });
   const infra = await resolveInfra(paths, project.config.infra, project.env);
+  requireSameInfra(ledger, infra);
   const { workdir, ports } = ledger;
   const own = await readStackEnv(ledger);
   const values = { ...stackValues({ id, project: project.name, workdir, ports, infra }), env: own };

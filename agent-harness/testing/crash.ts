@@ -31,13 +31,19 @@ export interface Ended {
   stderr: string;
 }
 
+export interface Started {
+  ended: Promise<Ended>;
+  /** What it has printed so far. */
+  stdout: () => string;
+}
+
 /** Builds dist/, from which such processes run. */
 export async function build(): Promise<void> {
   await run("npm", ["run", "build"], { cwd: packageRoot() });
 }
 
 /** Starts `crash.mjs`; `ended` comes when the process is gone. */
-export function startDoing(h: SmallHarness, { verb, repo, id }: Doing, at: KillAt = {}): { ended: Promise<Ended> } {
+export function startDoing(h: SmallHarness, { verb, repo, id }: Doing, at: KillAt = {}): Started {
   const program = join(packageRoot(), "agent-harness", "testing", "crash.mjs");
   const args = [program, verb, repo, String(id), at.step ?? "", at.event ?? ""];
   const child = spawn(process.execPath, args, { env: h.env, cwd: repo, stdio: ["ignore", "pipe", "pipe"] });
@@ -49,7 +55,7 @@ export function startDoing(h: SmallHarness, { verb, repo, id }: Doing, at: KillA
     clearTimeout(timer);
     return { code, signal, pid: child.pid ?? 0, ...printed } as Ended;
   });
-  return { ended };
+  return { ended, stdout: () => printed.stdout };
 }
 
 /** Runs it up to its death, which must come. */
