@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openBuckets } from "../infra/index.ts";
@@ -42,6 +42,20 @@ test("everything goes, also what left its process tree; a second teardown is fin
   expect(await h.left(60)).toEqual([]);
   expect((await h.ok(repo, "teardown", "60")).stdout).toContain("Agent 60 has no stack");
   await writeFile(join(repo, "agent-harness.yml"), smallConfig());
+});
+
+test("what a teardown killed at its very end left of the folder goes too; a ledger kept aside stays", async () => {
+  const folder = join(h.paths.stacks, "60");
+  await mkdir(join(folder, "logs"), { recursive: true });
+  await h.ok(repo, "teardown", "60", "--dry-run");
+  expect(await readdir(folder)).toEqual(["logs"]);
+  await h.ok(repo, "teardown", "60");
+  expect(await h.left(60)).toEqual([]);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "ledger.json.corrupt-2026"), "{");
+  await h.ok(repo, "teardown", "60");
+  expect(await keptAside(folder)).toHaveLength(1);
+  await rm(folder, { recursive: true });
 });
 
 test("--dry-run names everything and touches nothing", async () => {

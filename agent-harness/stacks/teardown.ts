@@ -1,4 +1,6 @@
-import { errorText, HarnessError } from "../shared/errors.ts";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
 import { withLock } from "../shared/lock.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
@@ -111,6 +113,9 @@ async function openContext(options: TeardownOptions & { progress: Progress }): P
     found !== undefined && "ledger" in found ? found.ledger.configPath : await claimedConfig(paths, id);
   if (configPath === undefined) {
     await releaseId(paths, id);
+    // Logs at the most: a teardown killed at its very end had given the claim back and begun to delete the folder. One that
+    // holds a ledger kept aside stays.
+    if (found === undefined && options.dryRun !== true && !(await keepsAside(paths, id))) await removeLedger(paths, id);
     return undefined;
   }
   const infra = await infraOf(paths, configPath, options.env ?? process.env, progress);
@@ -119,6 +124,15 @@ async function openContext(options: TeardownOptions & { progress: Progress }): P
   if (ledger === undefined) return undefined;
   requireSameInfra(ledger, infra);
   return { paths, infra, ledger, progress };
+}
+
+/** Whether the stack's folder has a ledger that could not be read and was set aside. */
+async function keepsAside(paths: HomePaths, id: number): Promise<boolean> {
+  const names = await readdir(join(paths.stacks, String(id))).catch((error: unknown) => {
+    if (errorNumber(error) === "ENOENT") return [];
+    throw error;
+  });
+  return names.some((name) => name.includes(".corrupt-"));
 }
 
 async function claimedConfig(paths: HomePaths, id: number): Promise<string | undefined> {
