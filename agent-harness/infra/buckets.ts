@@ -19,9 +19,11 @@ export interface Buckets {
   exists(name: string): Promise<boolean>;
   /** The stamp of a bucket; undefined for one without, or none at all. */
   marker(name: string): Promise<BucketMarker | undefined>;
+  /** Whether the bucket is there and holds nothing, not even a stamp. */
+  isBare(name: string): Promise<boolean>;
   /** Deletes everything in it but the stamp. */
   empty(name: string): Promise<void>;
-  /** Deletes the bucket and all that it holds; gone is gone. */
+  /** Deletes the bucket and all that it holds, the stamp last; gone is gone. */
   remove(name: string): Promise<void>;
   /** The names of all buckets. */
   list(): Promise<string[]>;
@@ -49,6 +51,7 @@ export function openBuckets(connection: S3Connection): Buckets {
     ensure: (name, marker, options) => ask((s3) => ensureBucket(s3, name, marker, options?.adopt ?? false)),
     exists: (name) => ask((s3) => s3.bucketExists(name)),
     marker: (name) => ask((s3) => findMarker(s3, name)),
+    isBare: (name) => ask(async (s3) => (await s3.bucketExists(name)) && (await isEmpty(s3, name))),
     empty: (name) => ask((s3) => emptyBucket(s3, name, (key) => key === markerKey)),
     remove: (name) => ask((s3) => removeBucket(s3, name)),
     list: () => ask(async (s3) => (await s3.listBuckets()).map((bucket) => bucket.name)),
@@ -126,6 +129,8 @@ async function isEmpty(s3: Client, name: string): Promise<boolean> {
 
 async function removeBucket(s3: Client, name: string): Promise<void> {
   try {
+    // The stamp last: killed in the middle, the rest is still known to be ours.
+    await emptyBucket(s3, name, (key) => key === markerKey);
     await emptyBucket(s3, name, () => false);
     await s3.removeBucket(name);
   } catch (error) {

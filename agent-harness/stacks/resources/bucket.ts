@@ -1,6 +1,6 @@
 import { openBuckets } from "../../infra/index.ts";
 import { bucketName } from "../../shared/names.ts";
-import type { Resource, StackContext } from "../resource.ts";
+import { entryOf, type Resource, type StackContext } from "../resource.ts";
 
 /** The agent's own bucket. */
 export const bucket: Resource = {
@@ -20,6 +20,10 @@ export const bucket: Resource = {
 };
 
 async function isOurs({ infra, ledger }: StackContext): Promise<boolean> {
-  const marker = await openBuckets(infra.s3).marker(bucketName(ledger.id));
-  return marker !== undefined && marker["machine"] === infra.machine && marker["id"] === ledger.id;
+  const name = bucketName(ledger.id);
+  const buckets = openBuckets(infra.s3);
+  const marker = await buckets.marker(name);
+  if (marker !== undefined) return marker["machine"] === infra.machine && marker["id"] === ledger.id;
+  // What a command that was killed between the bucket and its stamp left; there is nothing in it to lose.
+  return entryOf(ledger, "bucket") !== undefined && (await buckets.isBare(name));
 }
