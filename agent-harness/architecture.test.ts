@@ -257,4 +257,21 @@ describe("what the linter cannot see", () => {
     const drain = /(?:^|[/.-])(?:utils?|helpers?|common|managers?|services?\/|types|lib|src)(?:[/.-]|$)/;
     expect([...sources.keys()].filter((path) => drain.test(path) || path.split("/").length > 3)).toEqual([]);
   });
+
+  test("D14: no workflow pastes what a stranger wrote into a shell", async () => {
+    expect(pastedIn("run: echo '${{ github.event.issue.title }}'")).toHaveLength(1);
+    expect(pastedIn("run: |\n  x ${{github.event.comment.body}}")).toHaveLength(1);
+    expect(pastedIn('env:\n  NUMBER: ${{ github.event.issue.number }}\nrun: echo "$NUMBER"')).toEqual([]);
+    const files = await Promise.all([".github", "templates"].map((name) => filesBelow(join(root, name))));
+    for (const file of files.flat()) expect(pastedIn(await readFile(file, "utf8")), file).toEqual([]);
+  });
 });
+
+/** Expressions of GitHub Actions that put a text of somebody else's where a shell would read it; into `env` they belong. */
+const pastedIn = (text: string): string[] =>
+  text.match(/\$\{\{[^}]*github\.(?:event\.[\w.]*(?:title|body|message|name|ref|label)|head_ref)[^}]*\}\}/g) ?? [];
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+}

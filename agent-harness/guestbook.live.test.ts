@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openBuckets } from "./infra/index.ts";
@@ -254,7 +256,7 @@ describe("verify", () => {
   });
 });
 
-test("teardown of one does not disturb a request of the other", async () => {
+test("D10: teardown of one disturbs no request of the other, and loses no work", async () => {
   const answers: number[] = [];
   const load = new AbortController();
   const running = Promise.all(
@@ -264,6 +266,8 @@ test("teardown of one does not disturb a request of the other", async () => {
   );
   await until("the load runs", () => answers.length > 20);
   const before = answers.length;
+  await writeFile(join(folder, "uncommitted.txt"), "work of hours\n");
+  const branches = await git("branch", "--all");
   const { exitCode, stderr } = await harness.harness(folder, "teardown", String(one));
   expect(exitCode, stderr).toBe(0);
   await until("the load went on", () => answers.length > before + 20);
@@ -273,4 +277,12 @@ test("teardown of one does not disturb a request of the other", async () => {
   await expect(fetch(api(one, "health"))).rejects.toThrow();
   expect(await readFile(join(folder, `.env.agent.${two}`), "utf8")).toContain(`agent_${two}`);
   await expect(readFile(join(folder, `.env.agent.${one}`), "utf8")).rejects.toThrow("ENOENT");
+  expect(await readFile(join(folder, "uncommitted.txt"), "utf8")).toBe("work of hours\n");
+  expect(await git("branch", "--all")).toBe(branches);
+  // Nothing of the harness counts as work, before or after.
+  expect(await git("status", "--porcelain")).toBe("?? uncommitted.txt\n");
 });
+
+async function git(...args: string[]): Promise<string> {
+  return (await promisify(execFile)("git", ["-C", folder, ...args])).stdout;
+}

@@ -41,7 +41,6 @@ describe("the variables of a stack", () => {
   });
 
   test("that shells and templates of other kinds would eat survive", () => {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
     const value = 'PATH: `${venvBinPath}:$PATH` $(id) & <b> "it\'s"';
     expect(layEnv({}, { V: value, W: `${value}{{id}}` }, sampleValues(3), "env")).toEqual({ V: value, W: `${value}3` });
   });

@@ -20,9 +20,7 @@ afterAll(async () => await h?.[Symbol.asyncDispose]());
 const odd = [
   String.raw`  QUOTES: "it's \"quoted\" here"`,
   "  BLANKS: '  two  blanks  '",
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
   "  DOLLAR: '$HOME ${PATH} $(id) $$'",
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
   "  BACKTICKS: 'PATH: `${venvBinPath}:/bin`'",
   String.raw`  LINES: "first\nsecond 'third'\n"`,
   "  HASH: 'a # b'",
@@ -35,9 +33,7 @@ const odd = [
 const oddValues = {
   QUOTES: `it's "quoted" here`,
   BLANKS: "  two  blanks  ",
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
   DOLLAR: "$HOME ${PATH} $(id) $$",
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what must survive
   BACKTICKS: "PATH: `${venvBinPath}:/bin`",
   LINES: "first\nsecond 'third'\n",
   HASH: "a # b",
