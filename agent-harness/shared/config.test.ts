@@ -1,60 +1,25 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { refused, useConfigFolder } from "../testing/config-folder.ts";
 import { findConfig, loadConfig } from "./config.ts";
-import { HarnessError } from "./errors.ts";
 
-let root: string;
-beforeEach(async () => {
-  root = await realpath(await mkdtemp(join(tmpdir(), "ah-config-")));
-});
-afterEach(() => rm(root, { recursive: true, force: true }));
-
-async function plant(files: Record<string, string>): Promise<void> {
-  for (const [name, text] of Object.entries(files)) {
-    await mkdir(dirname(join(root, name)), { recursive: true });
-    await writeFile(join(root, name), text);
-  }
-}
-
-async function refused(run: Promise<unknown>): Promise<HarnessError> {
-  try {
-    await run;
-  } catch (error) {
-    if (error instanceof HarnessError) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
-}
-
-/** What is wrong with a config of this text, a line each, without the indent. */
-async function problems(text: string, overrides?: string, env: Record<string, string> = {}): Promise<string[]> {
-  await plant({ "agent-harness.yml": text, ...(overrides === undefined ? {} : { ".env.agent-harness": overrides }) });
-  const error = await refused(loadConfig({ cwd: root, env }));
-  expect(error.code).toBe("CONFIG_INVALID");
-  expect(error.message.split("\n")[0]).toContain(join(root, "agent-harness.yml"));
-  return error.message
-    .split("\n")
-    .slice(1)
-    .map((line) => line.trim());
-}
+const { root, plant, problems } = useConfigFolder();
 
 describe("finding the file", () => {
   test("upwards, .yml before .yaml; a name given wins over AGENT_HARNESS_CONFIG, which wins over both", async () => {
     await plant({ "agent-harness.yaml": "", "a/b/c/x": "", "other/my.yml": "", "third/agent-harness.yml": "" });
-    const cwd = join(root, "a/b/c");
-    expect(await findConfig({ cwd, env: {} })).toBe(join(root, "agent-harness.yaml"));
+    const cwd = join(root(), "a/b/c");
+    expect(await findConfig({ cwd, env: {} })).toBe(join(root(), "agent-harness.yaml"));
     await plant({ "agent-harness.yml": "" });
-    expect(await findConfig({ cwd, env: {} })).toBe(join(root, "agent-harness.yml"));
+    expect(await findConfig({ cwd, env: {} })).toBe(join(root(), "agent-harness.yml"));
     const env = { AGENT_HARNESS_CONFIG: "../../../other/my.yml" };
-    expect(await findConfig({ cwd, env })).toBe(join(root, "other/my.yml"));
-    expect(await findConfig({ cwd: root, env, explicit: "third" })).toBe(join(root, "third/agent-harness.yml"));
+    expect(await findConfig({ cwd, env })).toBe(join(root(), "other/my.yml"));
+    expect(await findConfig({ cwd: root(), env, explicit: "third" })).toBe(join(root(), "third/agent-harness.yml"));
   });
 
   test("none: says how to write one, and names those below", async () => {
     await plant({ "x/y": "" });
-    const none = await refused(findConfig({ cwd: root, env: {} }));
+    const none = await refused(findConfig({ cwd: root(), env: {} }));
     expect(none.code).toBe("CONFIG_NOT_FOUND");
     expect(none.hint).toContain("agent-harness init");
     await plant({
@@ -63,14 +28,14 @@ describe("finding the file", () => {
       "1/2/3/4/agent-harness.yml": "",
       "z/agent-harness.yaml": "",
     });
-    const below = await refused(findConfig({ cwd: root, env: {} }));
+    const below = await refused(findConfig({ cwd: root(), env: {} }));
     expect(below.hint).toContain("--config z/agent-harness.yaml or --config examples/guestbook/agent-harness.yml.");
   });
 
   test("a name that leads nowhere says which name", async () => {
-    const explicit = await refused(findConfig({ cwd: root, env: {}, explicit: "nope.yml" }));
-    expect(explicit.message).toBe(`${join(root, "nope.yml")}, named by --config, does not exist.`);
-    const chosen = await refused(findConfig({ cwd: root, env: { AGENT_HARNESS_CONFIG: "." } }));
+    const explicit = await refused(findConfig({ cwd: root(), env: {}, explicit: "nope.yml" }));
+    expect(explicit.message).toBe(`${join(root(), "nope.yml")}, named by --config, does not exist.`);
+    const chosen = await refused(findConfig({ cwd: root(), env: { AGENT_HARNESS_CONFIG: "." } }));
     expect(chosen.message).toContain("named by AGENT_HARNESS_CONFIG, holds no agent-harness.yml");
   });
 });
@@ -78,8 +43,8 @@ describe("finding the file", () => {
 describe("a config that is in order", () => {
   test("an empty file is every default", async () => {
     await plant({ "My App/agent-harness.yml": "# nothing yet\n" });
-    const { name, folder, config } = await loadConfig({ cwd: join(root, "My App"), env: {} });
-    expect({ name, folder }).toEqual({ name: "my-app", folder: join(root, "My App") });
+    const { name, folder, config } = await loadConfig({ cwd: join(root(), "My App"), env: {} });
+    expect({ name, folder }).toEqual({ name: "my-app", folder: join(root(), "My App") });
     expect(config.ports).toEqual({ frontend: 3000, api: 8000, scheduler: 8001, debug: 9200 });
     expect(config.database).toMatchObject({ pool: 2, strategy: "auto", build: [] });
     expect(config.settleMs).toBe(1500);
@@ -91,7 +56,7 @@ describe("a config that is in order", () => {
       ".env.agent-harness":
         "# cloud\nAGENT_HARNESS_POOL=7\nexport AGENT_HARNESS_SETTLE_MS=10\nAGENT_DB_PORT='25432'\nAGENT_HARNESS_INFRA_DRIVER=\n",
     });
-    const loaded = await loadConfig({ cwd: root, env: { AGENT_HARNESS_POOL: "9", AGENT_MINIO_PORT: "29000" } });
+    const loaded = await loadConfig({ cwd: root(), env: { AGENT_HARNESS_POOL: "9", AGENT_MINIO_PORT: "29000" } });
     expect(loaded.config.database.pool).toBe(9);
     expect(loaded.config.settleMs).toBe(10);
     expect(loaded.config.infra.driver).toBe("embedded");
@@ -118,7 +83,7 @@ describe("a config that is in order", () => {
         "  api: {command: node x, env: {GITHUB_TOKEN: hunter2, DB_PASSWORD: null}}",
       ].join("\n"),
     });
-    const rows = (await loadConfig({ cwd: root, env: { AGENT_HARNESS_S3_SECRET_KEY: "hunter2" } })).explain();
+    const rows = (await loadConfig({ cwd: root(), env: { AGENT_HARNESS_S3_SECRET_KEY: "hunter2" } })).explain();
     expect(JSON.stringify(rows)).not.toContain("hunter2");
     const values = new Map(rows.map(({ key, value }) => [key, value]));
     expect(values.get("infra.postgres.url")).toBe("postgres://u:••••@h/d?sslpassword=••••");
@@ -131,7 +96,7 @@ describe("a config that is in order", () => {
 
   test("a path that a config or stack names may use anchors", async () => {
     await plant({ "agent-harness.yml": "env: &e {A: 1}\nprocesses:\n  api: {command: node x, env: *e}\n" });
-    expect((await loadConfig({ cwd: root, env: {} })).config.processes["api"]?.env).toEqual({ A: 1 });
+    expect((await loadConfig({ cwd: root(), env: {} })).config.processes["api"]?.env).toEqual({ A: 1 });
   });
 });
 
@@ -272,50 +237,10 @@ describe("what only the whole file shows", () => {
 
   test("ports ten families wide, and those just far enough apart, do not meet", async () => {
     await plant({ "agent-harness.yml": "ports: {a: 8000, b: 8001, c: 8990, d: 7010, e: 3000}\n" });
-    await loadConfig({ cwd: root, env: {} });
+    await loadConfig({ cwd: root(), env: {} });
     await plant({ "agent-harness.yml": "ports: {db: 15422}\ninfra: {postgres: {url: 'postgres://h/d'}}\n" });
-    await loadConfig({ cwd: root, env: {} });
+    await loadConfig({ cwd: root(), env: {} });
     await plant({ "agent-harness.yml": "ports: {db: 15422}\n" });
-    await loadConfig({ cwd: root, env: { AGENT_DB_PORT: "5432" } });
-  });
-});
-
-describe(".env.agent-harness", () => {
-  test.each([
-    [
-      "AGENT_HARNESS_POOl=1",
-      ".env.agent-harness:1: nothing reads `AGENT_HARNESS_POOl`; did you mean `AGENT_HARNESS_POOL`?",
-    ],
-    ["\n\nDATABASE_URL=x", ".env.agent-harness:3: nothing reads `DATABASE_URL`; known: `AGENT_HARNESS_INFRA_DRIVER`,"],
-    ["AGENT_HARNESS_POOL 3", ".env.agent-harness:1: is no `KEY=value` line"],
-    [
-      "AGENT_HARNESS_POOL=many",
-      ".env.agent-harness:1: database.pool: must be a number, not `many` (AGENT_HARNESS_POOL)",
-    ],
-    ["AGENT_HARNESS_S3_URL=x:y", ".env.agent-harness:1: infra.s3.url: must be a URL"],
-    // These say where the harness and the project are: found before this file is, so it cannot say so.
-    ["AGENT_HARNESS_HOME=/x", "nothing reads `AGENT_HARNESS_HOME`"],
-    ["AGENT_ID=3", "nothing reads `AGENT_ID`"],
-    ["AGENT_DB_PORT=x", 'env: AGENT_DB_PORT is "x", which is no port.'],
-  ])("%j", async (overrides, says) => {
-    expect((await problems("", overrides)).join("\n")).toContain(says);
-  });
-
-  test("what is known but no key is allowed; a bad value of the process names the variable", async () => {
-    const known = "AGENT_HARNESS_CHROMIUM=/c\nAGENT_DB_IMAGE=x\nDOCKER_HOST=y\nAGENT_DB_PORT=1\n";
-    await plant({ "agent-harness.yml": "", ".env.agent-harness": known });
-    expect((await loadConfig({ cwd: root, env: {} })).env).toMatchObject({
-      AGENT_HARNESS_CHROMIUM: "/c",
-      AGENT_DB_PORT: "1",
-    });
-    expect(await problems("", known, { AGENT_HARNESS_CLONE_STRATEGY: "wal-log" })).toEqual([
-      "env AGENT_HARNESS_CLONE_STRATEGY: database.strategy: is `wal-log`; did you mean `wal_log`?",
-    ]);
-  });
-
-  test("an override cannot hide that the file has the wrong form there", async () => {
-    expect(await problems("infra: [x]", "AGENT_HARNESS_INFRA_DRIVER=auto")).toEqual([
-      "agent-harness.yml:1: infra: must be a mapping, not a list",
-    ]);
+    await loadConfig({ cwd: root(), env: { AGENT_DB_PORT: "5432" } });
   });
 });

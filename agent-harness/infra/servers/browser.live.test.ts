@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listProcesses } from "../../shared/process-tree.ts";
-import { browserContract } from "../../testing/infra-contract.ts";
+import { browserContract } from "../../testing/browser-contract.ts";
 import { until } from "../../testing/until.ts";
 import { type BrowserOptions, startBrowserServer } from "./browser.ts";
 import type { RunningServer } from "./entry.ts";

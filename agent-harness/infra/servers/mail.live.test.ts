@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { mailContract } from "../../testing/infra-contract.ts";
+import { mailContract } from "../../testing/mail-contract.ts";
 import { sendMail } from "../../testing/smtp.ts";
 import { until } from "../../testing/until.ts";
 import { openMail } from "../mail.ts";

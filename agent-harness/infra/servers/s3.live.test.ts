@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "minio";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bucketsContract } from "../../testing/infra-contract.ts";
+import { bucketsContract } from "../../testing/buckets-contract.ts";
 import { openBuckets, type S3Connection } from "../buckets.ts";
 import type { RunningServer } from "./entry.ts";
 import { startS3 } from "./s3.ts";

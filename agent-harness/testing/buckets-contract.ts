@@ -1,12 +1,8 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { Client } from "minio";
-import { chromium } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { openBuckets, type S3Connection } from "../infra/buckets.ts";
-import { openMail } from "../infra/mail.ts";
-import { sendMail } from "./smtp.ts";
-import { until } from "./until.ts";
 
 /* What every driver of the infra must do, whatever it runs. Each suite makes its own names and takes them away again. */
 
@@ -216,103 +212,6 @@ function testManyObjects(get: Connection): void {
         );
         expect(await keysOf(s3, one)).toHaveLength(21);
       });
-    });
-  });
-}
-
-/** The suite of the mail catcher. */
-export function mailContract(get: () => { smtpPort: number; webUrl: string }): void {
-  describe("mail", () => {
-    it("is read back by the sender who sent it, and cleared for that sender only", async () => {
-      const { smtpPort, webUrl } = get();
-      const mail = openMail({ webUrl });
-      const from = `${randomUUID().slice(0, 8)}@contract.test`;
-      const other = `1${from}`;
-      await mail.ping();
-      for (const sender of [from, other]) {
-        await sendMail(smtpPort, {
-          from: sender,
-          to: ["a@example.com", "b@example.com"],
-          subject: `by ${sender}`,
-          text: "Grüße\n.dot\n",
-        });
-      }
-      const [first] = await until("the mail", async () => {
-        const found = await mail.list({ from });
-        return found.length === 1 && found;
-      });
-      expect(first).toMatchObject({ from, to: ["a@example.com", "b@example.com"], subject: `by ${from}` });
-      const whole = await mail.get(first?.id ?? "");
-      expect(whole.text).toContain("Grüße");
-      expect(whole.text).toContain("\n.dot");
-      expect(Math.abs(Date.parse(whole.date) - Date.now())).toBeLessThan(60_000);
-      expect(await mail.list({ from, to: "nobody@example.com" })).toEqual([]);
-      expect(await mail.clear({ from })).toBe(1);
-      expect(await mail.list({ from })).toEqual([]);
-      expect(await mail.list({ from: other })).toHaveLength(1);
-      expect(await mail.clear({ from: other })).toBe(1);
-      await expect(mail.get(first?.id ?? "")).rejects.toMatchObject({ code: "MAIL_NOT_FOUND" });
-    });
-
-    it("keeps its HTML and its attachments", async () => {
-      const { smtpPort, webUrl } = get();
-      const from = `${randomUUID().slice(0, 8)}@contract.test`;
-      const mime = [
-        'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="x"\n',
-        "--x\nContent-Type: text/html; charset=utf-8\n\n<p>Hello <b>you</b></p>",
-        '--x\nContent-Type: application/pdf; name="a.pdf"\nContent-Disposition: attachment; filename="a.pdf"\nContent-Transfer-Encoding: base64\n',
-        "JVBERi0=",
-        "--x--",
-      ].join("\n");
-      await sendMail(smtpPort, { from, to: ["a@example.com"], subject: "attached", text: "", mime });
-      const mail = openMail({ webUrl });
-      const [{ id }] = await until("the mail", async () => {
-        const [found] = await mail.list({ from });
-        return found && [found];
-      });
-      const whole = await mail.get(id);
-      expect(whole.html).toContain("<b>you</b>");
-      expect(whole.attachments).toEqual([{ name: "a.pdf", contentType: "application/pdf", sizeBytes: 5 }]);
-      await mail.clear({ from });
-    });
-  });
-}
-
-/** The suite of the browser; `get` gives its WebSocket URL. */
-export function browserContract(get: () => string): void {
-  describe("browser", () => {
-    it("renders a page to PDF", async () => {
-      const browser = await chromium.connectOverCDP(get());
-      try {
-        const page = await browser.newPage();
-        await page.setContent("<h1>Guestbook</h1>");
-        const pdf = await page.pdf();
-        expect(pdf.subarray(0, 5).toString()).toBe("%PDF-");
-        expect(pdf.length).toBeGreaterThan(2000);
-      } finally {
-        await browser.close();
-      }
-    });
-
-    it("is found by its HTTP address too", async () => {
-      const browser = await chromium.connectOverCDP(get().replace(/^ws/, "http"));
-      expect(browser.version()).toMatch(/^\d+\./);
-      await browser.close();
-    });
-
-    it("gives two clients two browsers", async () => {
-      const [one, two] = await Promise.all([chromium.connectOverCDP(get()), chromium.connectOverCDP(get())]);
-      try {
-        const [first, second] = [one.contexts()[0], two.contexts()[0]];
-        const cookie = { name: "who", value: "one", url: "http://localhost/" };
-        await first?.addCookies([cookie]);
-        expect(await first?.cookies("http://localhost/")).toHaveLength(1);
-        expect(await second?.cookies("http://localhost/")).toEqual([]);
-        await one.close();
-        expect(await (await two.newPage()).evaluate("1 + 1")).toBe(2);
-      } finally {
-        await Promise.all([one.close(), two.close()]);
-      }
     });
   });
 }
