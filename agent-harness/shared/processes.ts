@@ -194,7 +194,8 @@ async function remove(pm2: typeof PM2, names: readonly string[], options: { tree
   await killAll(trees);
 }
 
-const isUnknownName = (error: unknown): boolean => /not found|doesn't exist/i.test(errorText(first(error)));
+// The last one comes when another command, or one that was killed, has it deleted at the same moment.
+const isUnknownName = (error: unknown): boolean => /not found|doesn't exist|id unknown/i.test(errorText(first(error)));
 
 async function list(pm2: typeof PM2): Promise<ProcessStatus[]> {
   const all = await call<PM2.ProcessDescription[]>("list", (done) => pm2.list(done));
