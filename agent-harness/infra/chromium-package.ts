@@ -71,7 +71,8 @@ async function unpackInto(entry: string, folder: string): Promise<void> {
   } catch (cause) {
     await removeFolder(folder, dirname(folder));
     throw new HarnessError(
-      "BROWSER_NOT_FOUND",
+      // The error happened in the other process; its text is all that says so.
+      errorText(cause).includes("ENOSPC") ? "DISK_FULL" : "BROWSER_NOT_FOUND",
       `The Chromium of npm could not be unpacked into ${folder}: ${errorText(cause)}`,
       {
         hint: "Free some space (250 MB), or install Chromium and run the same command again.",

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { configSchema } from "../shared/config-schema.ts";
 import { homePaths, isRoot } from "../shared/paths.ts";
 import { openHarness, type TestHarness, writeProject } from "../testing/harness.ts";
+import { findChromium } from "./chromium.ts";
 import { resolveInfra } from "./resolve.ts";
 import { withSql } from "./sql.ts";
 
@@ -35,6 +36,7 @@ async function canMount(): Promise<boolean> {
 const mountable = await canMount();
 let harness: TestHarness;
 let folder: string;
+let browsers: string;
 
 const up = () => harness.harness(folder, "infra", "up");
 const resize = (size: string) => run("mount", ["-o", `remount,size=${size}`, harness.home]);
@@ -49,6 +51,9 @@ async function fill(leaveBytes: number): Promise<void> {
 beforeAll(async () => {
   if (!mountable) return;
   harness = await openHarness();
+  // A browser that has to be unpacked would be larger than the whole disk; where that is done does not matter here.
+  browsers = await mkdtemp(join(tmpdir(), "ah-browser-"));
+  harness.env["AGENT_HARNESS_CHROMIUM"] = (await findChromium({ folder: browsers })).path;
   await run("mount", ["-t", "tmpfs", "-o", "size=20m,mode=0711", "tmpfs", harness.home]);
   folder = await writeProject();
 });
@@ -58,7 +63,7 @@ afterAll(async () => {
   await harness.harness(folder, "infra", "down", "--force");
   await run("umount", [harness.home]);
   await harness[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
+  for (const path of [folder, browsers]) await rm(path, { recursive: true, force: true });
 });
 
 describe.runIf(mountable)("a full disk", () => {
