@@ -1,24 +1,23 @@
 import {
+  type InfraPlace,
   infraDestroy,
   infraDown,
+  infraLogs,
   infraStatus,
-  infraUp,
   parseServiceId,
-  resolveInfra,
   type ServiceStatus,
   serviceIds,
-  serviceLog,
 } from "../infra/index.ts";
-import type { InfraConfig } from "../shared/config-schema.ts";
-import { followLogs, openInfraConfig, readLogs, requireNoStacks } from "../stacks/index.ts";
+import { openInfraConfig, requireNoStacks, startInfra } from "../stacks/index.ts";
 import { type CommandContext, command } from "./command.ts";
-import { table } from "./output.ts";
-import { homeOf } from "./stack-command.ts";
+import { sizeText, table } from "./output.ts";
+import { driverOption, homeOf, withDriver } from "./stack-command.ts";
 import { parseCount } from "./usage.ts";
 
 /** Infra is the machine's: outside of any project its commands work with what every machine has. */
-async function settings(context: CommandContext): Promise<{ config: InfraConfig; env: CommandContext["env"] }> {
-  return await openInfraConfig({ cwd: context.cwd, config: context.config, env: context.env });
+async function placeOf(context: CommandContext): Promise<InfraPlace> {
+  const { config, env } = await openInfraConfig({ cwd: context.cwd, config: context.config, env: context.env });
+  return { paths: homeOf(context), config, env };
 }
 
 const force = ["--force", "even though stacks are alive"] as const;
@@ -26,10 +25,11 @@ const force = ["--force", "even though stacks are alive"] as const;
 export const infraUpCommand = command<ServiceStatus[]>({
   usage: "infra up",
   summary: "start the shared services that do not run: Postgres, object store, browser, mail",
-  run: async (_, __, context) => {
-    const paths = homeOf(context);
-    const infra = await infraUp({ paths, ...(await settings(context)), progress: context.progress });
-    return await infraStatus(paths, infra);
+  options: [driverOption],
+  run: async (_, options, context) => {
+    const place = await placeOf(withDriver(context, options));
+    await startInfra({ ...place, progress: context.progress });
+    return await infraStatus(place);
   },
   text: statusText,
 });
@@ -37,26 +37,26 @@ export const infraUpCommand = command<ServiceStatus[]>({
 export const infraStatusCommand = command<ServiceStatus[]>({
   usage: "infra status",
   summary: "each shared service, asked now",
-  run: async (_, __, context) => {
-    const paths = homeOf(context);
-    const { config, env } = await settings(context);
-    return await infraStatus(paths, await resolveInfra(paths, config, env));
-  },
+  run: async (_, __, context) => await infraStatus(await placeOf(context)),
   text: statusText,
   exitCode: (all) => (all.every((one) => one.healthy) ? 0 : 1),
 });
 
 function statusText(all: readonly ServiceStatus[]): string {
+  const contained = all.some((one) => one.image !== undefined);
   const rows = all.map((one) => [
     one.service,
     one.healthy ? "healthy" : "down",
-    one.driver,
-    one.pid ?? "",
+    one.driver ?? "",
+    ...(contained ? [one.image ?? "", memoryText(one)] : [one.pid ?? ""]),
     one.url,
     one.detail,
   ]);
-  return table(["service", "state", "driver", "pid", "url", "detail"], rows);
+  return table(["service", "state", "driver", ...(contained ? ["image", "memory"] : ["pid"]), "url", "detail"], rows);
 }
+
+const memoryText = ({ memoryBytes, memoryLimitBytes }: ServiceStatus): string =>
+  memoryBytes === undefined ? "" : `${sizeText(memoryBytes)} of ${sizeText(memoryLimitBytes ?? 0)}`;
 
 export const infraDownCommand = command<string[]>({
   usage: "infra down",
@@ -65,7 +65,7 @@ export const infraDownCommand = command<string[]>({
   run: async (_, options, context) => {
     const paths = homeOf(context);
     await requireNoStacks(paths, options["force"] === true);
-    return await infraDown({ paths, progress: context.progress });
+    return await infraDown({ ...(await placeOf(context)), progress: context.progress });
   },
   text: (stopped) => (stopped.length === 0 ? "No service was running.\n" : `Stopped ${stopped.join(", ")}.\n`),
 });
@@ -77,9 +77,10 @@ export const infraDestroyCommand = command<string[]>({
   run: async (_, options, context) => {
     const paths = homeOf(context);
     await requireNoStacks(paths, false);
-    return await infraDestroy({ paths, progress: context.progress, force: options["force"] === true });
+    const force = options["force"] === true;
+    return await infraDestroy({ ...(await placeOf(context)), progress: context.progress, force });
   },
-  text: (folders) => folders.map((folder) => `deleted ${folder}\n`).join(""),
+  text: (deleted) => deleted.map((one) => `deleted ${one}\n`).join(""),
 });
 
 export const infraLogsCommand = command<void>({
@@ -91,12 +92,11 @@ export const infraLogsCommand = command<void>({
   ],
   ownJson: true,
   run: async ([service], options, context) => {
-    const paths = homeOf(context);
     const ids = service === undefined ? serviceIds : [parseServiceId(service)];
-    const logs = ids.map((id) => ({ process: id, name: id, aliases: [], logFile: serviceLog(paths, id) }));
-    const print = ({ process, line }: { process: string; line: string }): void =>
-      context.stdout(`${process}  ${line}\n`);
-    for (const line of await readLogs(logs, parseCount("--lines", options["lines"], 50))) print(line);
-    if (options["follow"] === true) await followLogs(logs, new AbortController().signal, print);
+    const lines = parseCount("--lines", options["lines"], 50);
+    const follow = options["follow"] === true ? { follow: new AbortController().signal } : {};
+    await infraLogs(await placeOf(context), ids, { lines, ...follow }, ({ service: id, line }) =>
+      context.stdout(`${id}  ${line}\n`),
+    );
   },
 });

@@ -2,12 +2,13 @@ import { type SetupResult, setup } from "../stacks/index.ts";
 import { command } from "./command.ts";
 import { sizeText } from "./output.ts";
 import { duration } from "./progress.ts";
-import { openProjectOf } from "./stack-command.ts";
+import { driverOption, openProjectOf, withDriver } from "./stack-command.ts";
 
 export const setupCommand = command<SetupResult>({
   usage: "setup",
   summary: "start infra, build the template database when the project's files have changed, fill the pool",
-  run: async (_, __, context) => await setup(await openProjectOf(context), context.progress),
+  options: [driverOption],
+  run: async (_, options, context) => await setup(await openProjectOf(withDriver(context, options)), context.progress),
   text: setupText,
 });
 

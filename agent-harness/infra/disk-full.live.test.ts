@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { configSchema } from "../shared/config-schema.ts";
 import { homePaths, isRoot } from "../shared/paths.ts";
 import { openHarness, type TestHarness, writeProject } from "../testing/harness.ts";
-import { findChromium } from "./chromium.ts";
+import { findChromium } from "./embedded/chromium.ts";
 import { resolveInfra } from "./resolve.ts";
 import { withSql } from "./sql.ts";
 

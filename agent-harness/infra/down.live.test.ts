@@ -9,12 +9,12 @@ import { openHarness, type TestHarness, writeProject } from "../testing/harness.
 import { sendMail } from "../testing/smtp.ts";
 import { until } from "../testing/until.ts";
 import { openBuckets } from "./buckets.ts";
+import { serviceMark } from "./embedded/strays.ts";
 import { openMail } from "./mail.ts";
 import { resolveInfra } from "./resolve.ts";
 import type { Infra } from "./services.ts";
 import { withSql } from "./sql.ts";
 import type { ServiceStatus } from "./status.ts";
-import { serviceMark } from "./strays.ts";
 
 let harness: TestHarness;
 let throwaway: string;

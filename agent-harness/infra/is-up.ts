@@ -8,13 +8,14 @@ import { type Infra, serviceIds } from "./services.ts";
 const limitMs = 2000;
 
 /**
- * Whether every service of ours takes connections and PM2 is there to look after it; a quick look (a millisecond), not a
- * health check.
+ * Whether every service of ours takes connections, and for the embedded ones PM2 is there to look after them; a quick look
+ * (a millisecond), not a health check.
  */
 export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean> {
   const own = serviceIds.filter((id) => !infra[id].external);
   if (own.length === 0) return true;
-  if ((await findRecord(paths)) === undefined) return false;
+  const record = await findRecord(paths);
+  if (record === undefined) return false;
   const ports = {
     postgres: infra.postgres.port,
     s3: infra.s3.port,
@@ -22,7 +23,8 @@ export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean
     mail: infra.mail.smtpPort,
   };
   // Without the daemon what runs is left over from it: `up` starts it anew, so that it comes back when it dies.
-  const answers = await Promise.all([daemonAnswers(paths.pm2), ...own.map((id) => accepts(ports[id]))]);
+  const supervised = record.driver === "compose" || daemonAnswers(paths.pm2);
+  const answers = await Promise.all([supervised, ...own.map((id) => accepts(ports[id]))]);
   return !answers.includes(false);
 }
 

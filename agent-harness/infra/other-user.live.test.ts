@@ -11,8 +11,8 @@ import { runBin } from "../testing/bin.ts";
 import type { Printed } from "../testing/harness.ts";
 import { freePorts } from "../testing/ports.ts";
 import { until } from "../testing/until.ts";
+import { serviceMark } from "./embedded/strays.ts";
 import type { ServiceStatus } from "./status.ts";
-import { serviceMark } from "./strays.ts";
 
 /* Without root and without a home that was made ahead: as `nobody` when root runs the tests, else as whoever does. */
 

@@ -19,9 +19,10 @@ export async function resolveInfra(paths: HomePaths, config: InfraConfig, env: E
   const ports = record?.ports ?? infraPorts(env);
   return {
     machine: credentials.machine,
+    ...(record === undefined ? {} : { driver: record.driver }),
     postgres: { ...postgres(config, credentials, ports.postgres), reflink: isReflink(config, record) },
     s3: s3(config, credentials, ports.s3),
-    browser: browser(config, ports.browser),
+    browser: browser(config, ports.browser, record),
     mail: mail(config, ports.mailSmtp, ports.mailWeb),
   };
 }
@@ -65,11 +66,14 @@ function s3(config: InfraConfig, credentials: Credentials, port: number): Infra[
   };
 }
 
-function browser(config: InfraConfig, port: number): Infra["browser"] {
+function browser(config: InfraConfig, port: number, record: InfraRecord | undefined): Infra["browser"] {
   const { url } = config.browser;
-  if (url === undefined) return { host: "localhost", port, url: `ws://127.0.0.1:${port}`, external: false };
+  if (url === undefined) {
+    const hostName = record?.compose?.browserNetwork === "bridge" ? "host.docker.internal" : "localhost";
+    return { host: "localhost", port, url: `ws://127.0.0.1:${port}`, hostName, external: false };
+  }
   const parsed = parseUrl("infra.browser.url", url, ["ws:", "wss:"], url.startsWith("wss") ? 443 : 80);
-  return { host: parsed.hostname, port: parsed.portNumber, url, external: true };
+  return { host: parsed.hostname, port: parsed.portNumber, url, hostName: "localhost", external: true };
 }
 
 function mail(config: InfraConfig, smtpPort: number, webPort: number): Infra["mail"] {

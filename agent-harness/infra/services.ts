@@ -5,6 +5,10 @@ import type { PostgresServer } from "./sql.ts";
 export const serviceIds = ["postgres", "s3", "browser", "mail"] as const;
 export type ServiceId = (typeof serviceIds)[number];
 
+/** The ways to run them: in containers by Docker Compose, or embedded without Docker. */
+export const driverNames = ["compose", "embedded"] as const;
+export type DriverName = (typeof driverNames)[number];
+
 /** The seed's compose names for the same parts. */
 const aliases: Readonly<Record<string, ServiceId>> = {
   db: "postgres",
@@ -35,10 +39,13 @@ export interface Infra {
     region: string;
     external: boolean;
   };
-  browser: { host: string; port: number; url: string; external: boolean };
+  /** `hostName`: by which name a page of this machine's loopback is opened in it; not `localhost` where it has its own. */
+  browser: { host: string; port: number; url: string; hostName: string; external: boolean };
   mail: { smtpHost: string; smtpPort: number; smtpUrl: string; webUrl: string; external: boolean };
   /** Identity of this harness; part of every stamp. */
   machine: string;
+  /** How our services run; absent while none do. */
+  driver?: DriverName;
 }
 
 export interface ServiceHealth {

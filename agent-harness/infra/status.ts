@@ -1,47 +1,68 @@
-import { serviceProcessName } from "../shared/names.ts";
+import type { InfraConfig } from "../shared/config-schema.ts";
+import { HarnessError } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import { findProcesses, type ProcessStatus } from "../shared/processes.ts";
-import { serviceLog } from "./embedded.ts";
+import { silent } from "../shared/progress.ts";
+import { infraPorts } from "../shared/settings.ts";
+import { ensureCredentials } from "./credentials.ts";
+import type { DriverView, InfraDriver } from "./driver.ts";
 import { checkService } from "./health.ts";
-import { type Infra, type ServiceId, serviceIds } from "./services.ts";
+import { openDriver } from "./open-driver.ts";
+import { findRecord, newRecord } from "./record.ts";
+import { resolveInfra } from "./resolve.ts";
+import { type DriverName, type Infra, type ServiceId, serviceIds } from "./services.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
 
 /** One service as `infra status` shows it. */
-export interface ServiceStatus {
+export interface ServiceStatus extends Partial<Omit<DriverView, "running">> {
   service: ServiceId;
-  driver: "embedded" | "external";
+  /** Absent while infra is down. */
+  driver?: DriverName | "external";
   healthy: boolean;
   detail: string;
   url: string;
-  pid?: number;
-  restarts?: number;
-  log?: string;
 }
 
-/** Every service, asked now. */
-export async function infraStatus(paths: HomePaths, infra: Infra): Promise<ServiceStatus[]> {
-  const processes = await findProcesses(paths.pm2);
-  await using open = processes;
-  const running = (await open?.list()) ?? [];
-  return await Promise.all(serviceIds.map((id) => statusOf(id, paths, infra, running)));
+/** Where infra is looked for. */
+export interface InfraPlace {
+  paths: HomePaths;
+  config: InfraConfig;
+  env: Env;
 }
 
-async function statusOf(
-  id: ServiceId,
-  paths: HomePaths,
-  infra: Infra,
-  running: readonly ProcessStatus[],
-): Promise<ServiceStatus> {
+/** Every service, asked now. An engine that does not answer leaves out what only it knows. */
+export async function infraStatus(place: InfraPlace): Promise<ServiceStatus[]> {
+  const infra = await resolveInfra(place.paths, place.config, place.env);
+  const views = await findViews(place);
+  return await Promise.all(serviceIds.map((id) => statusOf(id, infra, views.get(id))));
+}
+
+async function findViews(place: InfraPlace): Promise<Map<ServiceId, DriverView>> {
+  try {
+    await using driver = await openRunning(place);
+    return (await driver?.look({ stats: true })) ?? new Map();
+  } catch (error) {
+    // Then no service answers either, and each says so.
+    if (error instanceof HarnessError && error.kind === "unavailable") return new Map();
+    throw error;
+  }
+}
+
+/** The driver of the running infra; while it is down another one, or undefined. */
+export async function openRunning(place: InfraPlace, otherwise?: DriverName): Promise<InfraDriver | undefined> {
+  const known = await findRecord(place.paths);
+  const record = known ?? (otherwise && newRecord(otherwise, infraPorts(place.env)));
+  if (record === undefined) return undefined;
+  const credentials = await ensureCredentials(place.paths);
+  return await openDriver(record.driver, { ...place, record, credentials, progress: silent });
+}
+
+async function statusOf(id: ServiceId, infra: Infra, view: DriverView | undefined): Promise<ServiceStatus> {
   const { healthy, detail } = await checkService(infra, id);
   const base = { service: id, healthy, detail, url: urlOf(infra, id) };
   if (infra[id].external) return { ...base, driver: "external" };
-  const process = running.find((one) => one.name === serviceProcessName(id));
-  return {
-    ...base,
-    driver: "embedded",
-    log: serviceLog(paths, id),
-    ...(process?.pid === undefined ? {} : { pid: process.pid }),
-    ...(process === undefined ? {} : { restarts: process.restarts }),
-  };
+  const { running: _, ...facts } = view ?? { running: false };
+  return { ...base, ...(infra.driver === undefined ? {} : { driver: infra.driver }), ...facts };
 }
 
 function urlOf(infra: Infra, id: ServiceId): string {

@@ -14,10 +14,10 @@ import { mailContract } from "../testing/mail-contract.ts";
 import { freePorts } from "../testing/ports.ts";
 import { postgresContract } from "../testing/postgres-contract.ts";
 import { until } from "../testing/until.ts";
+import { serviceMark } from "./embedded/strays.ts";
 import { resolveInfra } from "./resolve.ts";
 import type { Infra } from "./services.ts";
 import type { ServiceStatus } from "./status.ts";
-import { serviceMark } from "./strays.ts";
 
 let harness: TestHarness;
 let infra: Infra;

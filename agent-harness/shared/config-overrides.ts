@@ -35,7 +35,9 @@ const otherVariables = [
   "AGENT_MINIO_IMAGE",
   "AGENT_BROWSER_IMAGE",
   "AGENT_MAIL_IMAGE",
+  "AGENT_COMPOSE_PROJECT",
   "DOCKER_HOST",
+  "DOCKER_CONTEXT",
   ...Object.values(infraPortVariables).map(({ variable }) => variable),
 ];
 

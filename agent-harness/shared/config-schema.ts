@@ -55,7 +55,12 @@ const externalUrl = (what: string, example: string) =>
     .describe(`Address of a ${what} that exists already, such as ${example}: it is used, never started or stopped.`);
 
 const infra = z.strictObject({
-  driver: z.enum(["auto", "embedded"]).default("auto").describe("How the shared services run. (Default: auto)"),
+  driver: z
+    .enum(["auto", "compose", "embedded"])
+    .default("auto")
+    .describe(
+      "How the shared services run: in containers by Docker Compose, or embedded without Docker. `auto` takes compose when a Docker engine answers and has the images or can pull them. (Default: auto)",
+    ),
   postgres: z
     .strictObject({
       url: externalUrl("Postgres server", "postgres://user:password@127.0.0.1:5432/postgres"),

@@ -134,7 +134,7 @@ describe("what the schema finds", () => {
     ],
     ["database:\n  pol: 1", "2: database.pol: unknown key `pol`; did you mean `pool`?"],
     ["infra: {driver: embeded}", "1: infra.driver: is `embeded`; did you mean `embedded`?"],
-    ["infra: {driver: docker}", "1: infra.driver: is `docker`; allowed: `auto`, `embedded`"],
+    ["infra: {driver: docker}", "1: infra.driver: is `docker`; allowed: `auto`, `compose`, `embedded`"],
     ["processes:\n  api: {cwd: x}", "2: processes.api.command: is missing"],
     ["processes:\n  api:", "2: processes.api: must be a mapping, not empty"],
     ["processes: [a]", "1: processes: must be a mapping, not a list"],

@@ -11,7 +11,7 @@ import {
   overridesFileName,
   readOverrides,
 } from "./config-overrides.ts";
-import { configSchema, type ProjectConfig } from "./config-schema.ts";
+import { configSchema, type InfraConfig, type ProjectConfig } from "./config-schema.ts";
 import { type ConfigSource, type Finding, type Problem, readSource } from "./config-source.ts";
 import { HarnessError } from "./errors.ts";
 import { findText } from "./files.ts";
@@ -92,6 +92,19 @@ export async function loadConfig(options: FindConfigOptions = {}): Promise<Loade
   return { path, folder, name, config, env, explain: () => explainConfig({ ...config, name }, source, overrides) };
 }
 
+/** The infra settings outside of any project: what the environment's variables say, and every machine's own. */
+export function loadMachineInfra(env: Env): InfraConfig {
+  const overrides = findOverrides(env, readOverrides("")).filter(({ path }) => path[0] === "infra");
+  const values = applyOverrides({}, overrides);
+  const parsed = configSchema.safeParse(values);
+  if (parsed.success) return parsed.data.infra;
+  const problems = schemaProblems(parsed.error, values).map((finding): Problem => {
+    const override = findOverride(finding, overrides);
+    return override === undefined ? { file: "env", line: undefined, ...finding } : overrideProblem(finding, override);
+  });
+  throw configInvalid("the environment", problems);
+}
+
 interface ReadValues {
   config: ProjectConfig | undefined;
   findings: Finding[];
@@ -143,10 +156,13 @@ function numberProblems(config: ProjectConfig, source: ConfigSource): Finding[] 
 }
 
 function located(finding: Finding, source: ConfigSource, overrides: readonly Override[]): Problem {
-  const override = overrides.find(({ path }) => path.join("\0") === finding.path.join("\0"));
+  const override = findOverride(finding, overrides);
   if (override !== undefined) return overrideProblem(finding, override);
   return { file: source.file, line: source.nearLine(finding.path), ...finding };
 }
+
+const findOverride = ({ path }: Finding, overrides: readonly Override[]): Override | undefined =>
+  overrides.find((one) => one.path.join("\0") === path.join("\0"));
 
 async function namedConfig(path: string, by: string): Promise<string> {
   const kind = await stat(path).catch(() => undefined);

@@ -37,6 +37,8 @@ export const errorCodes = {
   EXTENSION_UNAVAILABLE: "config",
   VERIFY_EMPTY: "config",
   HOME_UNUSABLE: "config",
+  POSTGRES_VERSION_DIFFERS: "config",
+  DOCKER_HOST_UNSUPPORTED: "config",
   // missing: no such thing
   STACK_NOT_FOUND: "missing",
   TEMPLATE_DATABASE_NOT_FOUND: "missing",
@@ -47,6 +49,8 @@ export const errorCodes = {
   PORTS_DIFFER: "conflict",
   AGENT_ID_TAKEN: "conflict",
   INFRA_DIFFERS: "conflict",
+  DRIVER_DIFFERS: "conflict",
+  ENGINE_DIFFERS: "conflict",
   LOCK_HELD: "conflict",
   NAME_FOREIGN: "conflict",
   STACKS_ALIVE: "conflict",
@@ -58,6 +62,10 @@ export const errorCodes = {
   BROWSER_NOT_FOUND: "unavailable",
   BROWSER_UNAVAILABLE: "unavailable",
   PM2_UNAVAILABLE: "unavailable",
+  DOCKER_UNAVAILABLE: "unavailable",
+  DOCKER_FORBIDDEN: "unavailable",
+  COMPOSE_MISSING: "unavailable",
+  IMAGE_UNAVAILABLE: "unavailable",
   PROGRAM_MISSING: "unavailable",
   DISK_FULL: "unavailable",
   // timeout

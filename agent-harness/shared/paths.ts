@@ -37,6 +37,8 @@ export interface HomePaths {
   s3Data: string;
   mailData: string;
   browser: string;
+  /** What the compose driver mounts into its containers: the credentials, a file each. */
+  compose: string;
   verify: string;
 }
 
@@ -56,6 +58,7 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     s3Data: join(home, "s3"),
     mailData: join(home, "mail"),
     browser: join(home, "browser"),
+    compose: join(home, "compose"),
     verify: join(home, "verify"),
   };
 }

@@ -18,6 +18,8 @@ export interface RunOptions {
   onLine?: (line: string) => void;
   /** Stops the command and all it started, in ms. (Default: 30 minutes) */
   timeoutMs?: number;
+  /** Stops the command and all it started; its exit code is returned as ever. */
+  signal?: AbortSignal;
   /** Run as this user, when we are root. */
   user?: { uid: number; gid: number };
 }
@@ -53,7 +55,8 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
       ...options.user,
     });
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", take);
-    const exitCode = await endOf(child, options.timeoutMs ?? 30 * 60_000, program);
+    const stopListening = stopWhenAborted(child, options.signal);
+    const exitCode = await endOf(child, options.timeoutMs ?? 30 * 60_000, program).finally(stopListening);
     return { exitCode, tail };
   } catch (error) {
     throw cannotStart(error, program, options.cwd);
@@ -91,6 +94,16 @@ async function endOf(child: ChildProcess, limitMs: number, program: string): Pro
     for (const timer of timers) clearTimeout(timer);
     for (const stream of [child.stdout, child.stderr]) stream?.destroy();
   }
+}
+
+/** Stops a program and all that it started once the signal says so. */
+function stopWhenAborted(child: ChildProcess, signal: AbortSignal | undefined): () => void {
+  const stop = (): void => {
+    if (child.pid !== undefined) killTree(child.pid).catch((error: unknown) => child.emit("error", error));
+  };
+  if (signal?.aborted) stop();
+  else signal?.addEventListener("abort", stop, { once: true });
+  return () => signal?.removeEventListener("abort", stop);
 }
 
 /** Ctrl-C reaches only our own group; what ends us has to end the program too. */

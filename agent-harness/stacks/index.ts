@@ -1,7 +1,7 @@
 /** The door of stacks/: one agent's environment, from its id to its processes. */
 
 export { selectProcesses } from "./find-process.ts";
-export { openInfraConfig, requireNoStacks } from "./infra-use.ts";
+export { openInfraConfig, requireNoStacks, startInfra } from "./infra-use.ts";
 export { type LaunchOptions, type LaunchResult, launch, readyInfra } from "./launch.ts";
 export { getLedger, type Ledger } from "./ledger.ts";
 export { followLogs, type LogLine, readLogs } from "./logs.ts";

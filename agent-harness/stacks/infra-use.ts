@@ -1,8 +1,12 @@
-import { configSchema, type InfraConfig } from "../shared/config-schema.ts";
+import { type Infra, type InfraOptions, infraUp, type StackOnInfra } from "../infra/index.ts";
+import { loadMachineInfra } from "../shared/config.ts";
+import type { InfraConfig } from "../shared/config-schema.ts";
 import { HarnessError } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
+import { findLedger } from "./ledger.ts";
 import { openProject, type ProjectOptions } from "./project.ts";
 import { listClaims } from "./registry.ts";
+import { driverOf } from "./same-infra.ts";
 
 /** The infra settings of the project around a folder, or every machine's own where there is no project. */
 export async function openInfraConfig(
@@ -14,8 +18,22 @@ export async function openInfraConfig(
   } catch (error) {
     const none = error instanceof HarnessError && error.code === "CONFIG_NOT_FOUND" && options.config === undefined;
     if (!none) throw error;
-    return { config: configSchema.parse({}).infra, env: options.env };
+    return { config: loadMachineInfra(options.env), env: options.env };
   }
+}
+
+/** Brings infra up and keeps away from what living stacks use. */
+export async function startInfra(options: Omit<InfraOptions, "stacks">): Promise<Infra> {
+  return await infraUp({ ...options, stacks: await stacksOnInfra(options.paths) });
+}
+
+async function stacksOnInfra(paths: HomePaths): Promise<StackOnInfra[]> {
+  const stacks = (await listClaims(paths)).map(async ({ id }) => {
+    const ledger = await findLedger(paths, id);
+    const driver = ledger && driverOf(ledger);
+    return { id, ...(driver === undefined ? {} : { driver }) };
+  });
+  return await Promise.all(stacks);
 }
 
 /** Refuses to take infra away from under living stacks. */

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type Infra, infraIsUp, infraUp, resolveInfra } from "../infra/index.ts";
+import { type Infra, infraIsUp, resolveInfra } from "../infra/index.ts";
 import { asHarnessError } from "../shared/errors.ts";
 import { withLock } from "../shared/lock.ts";
 import { parseAgentId } from "../shared/names.ts";
@@ -8,6 +8,7 @@ import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
 import { clearStack } from "./clear.ts";
 import { waitHealthy } from "./health.ts";
+import { startInfra } from "./infra-use.ts";
 import { findLedger, getLedger, type Ledger, readLedger, removeLedger, writeLedger } from "./ledger.ts";
 import { planStack, type StackPlan } from "./plan.ts";
 import type { Project } from "./project.ts";
@@ -81,7 +82,9 @@ async function lookAhead({ paths, folder, config, env }: Project, id: number, re
 export async function readyInfra(project: Project, progress: Progress): Promise<Infra> {
   const { paths, config, env } = project;
   const infra = await resolveInfra(paths, config.infra, env);
-  return (await infraIsUp(paths, infra)) ? infra : await infraUp({ paths, config: config.infra, env, progress });
+  const fits = config.infra.driver === "auto" || infra.driver === undefined || infra.driver === config.infra.driver;
+  if (fits && (await infraIsUp(paths, infra))) return infra;
+  return await startInfra({ paths, config: config.infra, env, progress });
 }
 
 interface Making {

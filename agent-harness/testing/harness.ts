@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 import { runAgentCli, runHarness, runVerify } from "../cli/index.ts";
-import { serviceMark } from "../infra/strays.ts";
+import { serviceMark } from "../infra/embedded/strays.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { findMarked, listProcesses, type ProcessInfo } from "../shared/process-tree.ts";
 import { infraPortVariables } from "../shared/settings.ts";
@@ -37,14 +37,25 @@ export interface TestHarness extends AsyncDisposable {
  * A harness with an empty home under the temporary folder. When it is disposed of, stacks and infra are taken down and
  * nothing that carries its home may be left running.
  */
-export async function openHarness(): Promise<TestHarness> {
+export async function openHarness({
+  driver = "embedded",
+}: {
+  driver?: "embedded" | "compose";
+} = {}): Promise<TestHarness> {
   const home = await realpath(await mkdtemp(join(tmpdir(), "ah-")));
   // As root, Postgres runs as another user, who has to pass through.
   await chmod(home, 0o711);
   const ports = await freePorts(Object.keys(infraPortVariables).length);
   const variables = Object.values(infraPortVariables).map(({ variable }, at) => [variable, String(ports[at])]);
   const { AGENT_ID: _id, AGENT_HARNESS_CONFIG: _config, ...shell } = process.env;
-  const env = { ...shell, ...Object.fromEntries(variables), AGENT_HARNESS_HOME: home };
+  const env = {
+    ...shell,
+    ...Object.fromEntries(variables),
+    AGENT_HARNESS_HOME: home,
+    AGENT_HARNESS_INFRA_DRIVER: driver,
+    // Nobody's own infra is touched.
+    AGENT_COMPOSE_PROJECT: basename(home).toLowerCase(),
+  };
   const program =
     (main: typeof runHarness) =>
     async (cwd: string, ...argv: string[]): Promise<Printed> => {

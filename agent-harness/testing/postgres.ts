@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureCredentials } from "../infra/credentials.ts";
 import { maintenanceDatabase } from "../infra/databases.ts";
-import { preparePostgres } from "../infra/postgres-cluster.ts";
+import { preparePostgres } from "../infra/embedded/postgres-cluster.ts";
 import { type PostgresServer, type SqlResult, withSql } from "../infra/sql.ts";
 import { homePaths } from "../shared/paths.ts";
 import { freePorts } from "./ports.ts";

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { errorNumber, HarnessError } from "../../shared/errors.ts";
 import { removeFolder } from "../../shared/paths.ts";
-import type { Chromium } from "../chromium.ts";
+import type { Chromium } from "../embedded/chromium.ts";
 
 const startLimitMs = 20_000;
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { errorText, HarnessError } from "../../shared/errors.ts";
 import { homePaths, removeFolder } from "../../shared/paths.ts";
-import { type Chromium, findChromium } from "../chromium.ts";
+import { type Chromium, findChromium } from "../embedded/chromium.ts";
 import { type BrowserProcess, startBrowser } from "./browser-process.ts";
 import { numberSetting, type RunningServer, runWhenEntry } from "./entry.ts";
 import { listenOnLoopback } from "./listen.ts";

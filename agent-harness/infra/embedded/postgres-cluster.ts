@@ -1,11 +1,11 @@
 import { chown, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { HarnessError } from "../shared/errors.ts";
-import { findText } from "../shared/files.ts";
-import { type HomePaths, removeFolder } from "../shared/paths.ts";
-import type { ProcessSpec } from "../shared/processes.ts";
-import { runCommand } from "../shared/run-command.ts";
-import type { Credentials } from "./credentials.ts";
+import { HarnessError } from "../../shared/errors.ts";
+import { findText } from "../../shared/files.ts";
+import { type HomePaths, removeFolder } from "../../shared/paths.ts";
+import type { ProcessSpec } from "../../shared/processes.ts";
+import { runCommand } from "../../shared/run-command.ts";
+import type { Credentials } from "../credentials.ts";
 import { ensurePostgresBinaries } from "./postgres-binaries.ts";
 import { ensurePostgresUser, requirePassage, type UnixUser } from "./postgres-user.ts";
 import { serviceMark } from "./strays.ts";

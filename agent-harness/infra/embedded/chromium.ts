@@ -3,8 +3,8 @@ import { access, constants, readdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { errorText, HarnessError } from "../shared/errors.ts";
-import { homePaths, isRoot } from "../shared/paths.ts";
+import { errorText, HarnessError } from "../../shared/errors.ts";
+import { homePaths, isRoot } from "../../shared/paths.ts";
 import { unpackChromium } from "./chromium-package.ts";
 
 const run = promisify(execFile);

@@ -1,17 +1,17 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { serviceProcessName } from "../shared/names.ts";
-import { type HomePaths, packageRoot } from "../shared/paths.ts";
-import type { ProcessSpec } from "../shared/processes.ts";
+import { serviceProcessName } from "../../shared/names.ts";
+import { type HomePaths, packageRoot } from "../../shared/paths.ts";
+import type { ProcessSpec } from "../../shared/processes.ts";
+import type { Credentials } from "../credentials.ts";
+import type { InfraRecord } from "../record.ts";
+import type { ServiceId } from "../services.ts";
 import { findChromium } from "./chromium.ts";
-import type { Credentials } from "./credentials.ts";
 import { preparePostgres } from "./postgres-cluster.ts";
-import type { InfraRecord } from "./record.ts";
-import type { ServiceId } from "./services.ts";
 import { serviceMark } from "./strays.ts";
 
-/* The embedded driver: every service as a process under PM2, from packages of npm, with no container engine. */
+/* What each service of the embedded driver is: a process under PM2, from packages of npm. */
 
 export interface EmbeddedOptions {
   paths: HomePaths;

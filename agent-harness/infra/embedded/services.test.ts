@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { homePaths } from "../shared/paths.ts";
-import { prepareService } from "./embedded.ts";
+import { homePaths } from "../../shared/paths.ts";
+import { prepareService } from "./services.ts";
 
 it("looks for the browser by the project's variables, not by the shell's alone", async () => {
   const paths = homePaths("/nowhere/at/all");

@@ -4,9 +4,9 @@ import { access, mkdir, readdir, readFile, rename, writeFile } from "node:fs/pro
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
-import { removeFolder } from "../shared/paths.ts";
-import { isAlive } from "../shared/process-tree.ts";
+import { errorNumber, errorText, HarnessError } from "../../shared/errors.ts";
+import { removeFolder } from "../../shared/paths.ts";
+import { isAlive } from "../../shared/process-tree.ts";
 
 const run = promisify(execFile);
 const unpackTimeoutMs = 120_000;

@@ -1,4 +1,4 @@
-import { findMarked, killAll, listProcesses, treeOf } from "../shared/process-tree.ts";
+import { findMarked, killAll, listProcesses, treeOf } from "../../shared/process-tree.ts";
 
 /** A variable in the environment of every service that we run; its value is the harness's home. */
 export const serviceMark = "AGENT_HARNESS_INFRA";

@@ -3,9 +3,9 @@ import { access, chmod, cp, mkdir, readdir, readFile, rename, symlink } from "no
 import { createRequire } from "node:module";
 import { arch, platform } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
-import { errorNumber, HarnessError } from "../shared/errors.ts";
-import { withLock } from "../shared/lock.ts";
-import { type HomePaths, removeFolder } from "../shared/paths.ts";
+import { errorNumber, HarnessError } from "../../shared/errors.ts";
+import { withLock } from "../../shared/lock.ts";
+import { type HomePaths, removeFolder } from "../../shared/paths.ts";
 
 /**
  * The folder with bin/, lib/ and share/ of the embedded Postgres, copied once below the harness's home: the user that

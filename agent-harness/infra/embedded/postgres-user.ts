@@ -2,8 +2,8 @@ import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { HarnessError } from "../shared/errors.ts";
-import { isRoot } from "../shared/paths.ts";
+import { HarnessError } from "../../shared/errors.ts";
+import { isRoot } from "../../shared/paths.ts";
 
 const run = promisify(execFile);
 
