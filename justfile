@@ -14,6 +14,10 @@ mod agent 'templates/agent.just'
 quickstart *args:
     @./scripts/quickstart "$@"
 
+# the shared services: just infra status
+infra *args:
+    @npx --no -- agent-harness infra "$@"
+
 # lint, types, boundaries, dead code, generated docs, fast tests
 check:
     @npm run --silent check

@@ -31,18 +31,24 @@ export const infraUpCommand = command<ServiceStatus[]>({
     await startInfra({ ...place, progress: context.progress });
     return await infraStatus(place);
   },
-  text: statusText,
+  // Notes were given while the services started.
+  text: tableText,
 });
 
 export const infraStatusCommand = command<ServiceStatus[]>({
   usage: "infra status",
   summary: "each shared service, asked now",
-  run: async (_, __, context) => await infraStatus(await placeOf(context)),
+  run: async (_, __, context) => await infraStatus({ ...(await placeOf(context)), progress: context.progress }),
   text: statusText,
   exitCode: (all) => (all.every((one) => one.healthy) ? 0 : 1),
 });
 
+/** The table, then what of a service that works a person has to know all the same. */
 function statusText(all: readonly ServiceStatus[]): string {
+  return tableText(all) + all.map((one) => (one.note === undefined ? "" : `${one.note}\n`)).join("");
+}
+
+function tableText(all: readonly ServiceStatus[]): string {
   const contained = all.some((one) => one.image !== undefined);
   const rows = all.map((one) => [
     one.service,

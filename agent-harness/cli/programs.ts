@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { parseAgentId } from "../shared/names.ts";
 import { nearest } from "../shared/nearest.ts";
 import { packageRoot } from "../shared/paths.ts";
-import { env, exec, mail, psql, slowQueriesCommand } from "./agent/data.ts";
+import { env, mail, slowQueriesCommand } from "./agent/data.ts";
+import { exec } from "./agent/exec.ts";
 import { health, logs, restartCommand, stats, status, url } from "./agent/processes.ts";
+import { psql } from "./agent/psql.ts";
 import type { Command } from "./command.ts";
 import { configCommand } from "./config.ts";
 import {

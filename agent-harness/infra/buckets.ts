@@ -35,6 +35,8 @@ export interface Buckets {
 const markerKey = ".agent-harness.json";
 /** The most that one request may delete. */
 const batchSize = 1000;
+/** So many keys, each the beginning of the next, are the most that the 1024 bytes of a key allow. */
+const deepest = 512;
 
 /** The buckets of one S3 server. Nothing is asked before the first call; errors are S3_UNAVAILABLE with the URL. */
 export function openBuckets(connection: S3Connection): Buckets {
@@ -139,15 +141,32 @@ async function removeBucket(s3: Client, name: string): Promise<void> {
 }
 
 async function emptyBucket(s3: Client, name: string, keep: (key: string) => boolean): Promise<void> {
-  const versioned = await isVersioned(s3, name);
-  let batch: { name: string; versionId?: string }[] = [];
+  const options = (await isVersioned(s3, name)) ? { IncludeVersion: true } : {};
+  // Again until there is nothing: MinIO lists no `a/b` as long as there is an `a`. Not forever: somebody may be writing.
+  for (let pass = 0; pass < deepest && (await emptyOnce(s3, name, keep, options)) > 0; ) pass += 1;
+  for await (const upload of s3.listIncompleteUploads(name, "", true) as AsyncIterable<{
+    key: string;
+    uploadId: string;
+  }>) {
+    await s3.abortMultipartUpload(name, upload.key, upload.uploadId);
+  }
+}
+
+/** Deletes all that one listing shows, and says how many that were. */
+async function emptyOnce(
+  s3: Client,
+  name: string,
+  keep: (key: string) => boolean,
+  options: { IncludeVersion?: boolean },
+): Promise<number> {
+  let [count, batch] = [0, [] as { name: string; versionId?: string }[]];
   const flush = async (): Promise<void> => {
     if (batch.length === 0) return;
     const refused = (await s3.removeObjects(name, batch)).find((answer) => answer?.Error !== undefined)?.Error;
     if (refused) throw new Error(`${refused.Key}: ${refused.Message ?? refused.Code}`);
+    count += batch.length;
     batch = [];
   };
-  const options = versioned ? { IncludeVersion: true } : {};
   for await (const item of s3.listObjects(name, "", true, options) as AsyncIterable<
     BucketItem & { versionId?: string }
   >) {
@@ -156,12 +175,7 @@ async function emptyBucket(s3: Client, name: string, keep: (key: string) => bool
     if (batch.length === batchSize) await flush();
   }
   await flush();
-  for await (const upload of s3.listIncompleteUploads(name, "", true) as AsyncIterable<{
-    key: string;
-    uploadId: string;
-  }>) {
-    await s3.abortMultipartUpload(name, upload.key, upload.uploadId);
-  }
+  return count;
 }
 
 async function isVersioned(s3: Client, name: string): Promise<boolean> {

@@ -23,7 +23,7 @@ export async function ensureCredentials(paths: HomePaths): Promise<Credentials> 
   return await withLock(join(paths.home, "locks", "credentials"), { doing: "making credentials" }, async () => {
     const theirs = await findCredentials(paths);
     if (theirs !== undefined) return theirs;
-    const made = generate();
+    const made = newCredentials();
     await writeFileAtomic(paths.credentials, `${JSON.stringify(made, null, 2)}\n`);
     return made;
   });
@@ -43,7 +43,8 @@ async function findCredentials(paths: HomePaths): Promise<Credentials | undefine
   }
 }
 
-function generate(): Credentials {
+/** Credentials that nobody has; kept nowhere. */
+export function newCredentials(): Credentials {
   return {
     machine: randomUUID(),
     postgres: { user: "postgres", password: randomBytes(18).toString("base64url") },

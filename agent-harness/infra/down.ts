@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { HarnessError } from "../shared/errors.ts";
 import { withLock } from "../shared/lock.ts";
 import { harnessDatabase } from "../shared/names.ts";
-import type { HomePaths } from "../shared/paths.ts";
+import { type HomePaths, removeFolder } from "../shared/paths.ts";
 import { infraPorts } from "../shared/settings.ts";
+import { findOwn } from "./compose/find-own.ts";
 import { wasUsed } from "./compose/secrets.ts";
-import { ensureCredentials } from "./credentials.ts";
+import { type Credentials, ensureCredentials, newCredentials } from "./credentials.ts";
 import type { DriverContext } from "./driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { findRecord, type InfraRecord } from "./record.ts";
@@ -18,10 +19,9 @@ type DownOptions = Pick<InfraOptions, "paths" | "config" | "env" | "progress">;
 /** Stops our services and keeps their data. External ones are left alone. Returns the names of what was stopped. */
 export async function infraDown(options: DownOptions): Promise<string[]> {
   return await withInfraLock(options.paths, async () => {
-    const record = await findRecord(options.paths);
     const stopped: string[] = [];
-    for (const name of await driversOf(record, options.paths)) {
-      await using driver = await openDriver(name, await contextOf(record, options));
+    for (const [name, context] of await contextsOf(options, { data: false })) {
+      await using driver = await openDriver(name, context);
       stopped.push(...(await driver.stop()));
     }
     await rm(options.paths.infra, { force: true });
@@ -40,32 +40,69 @@ export async function infraDestroy(options: DownOptions & { force: boolean }): P
     );
   }
   return await withInfraLock(paths, async () => {
-    const record = await findRecord(paths);
     const deleted: string[] = [];
     // Both drivers' data: what is left of either could not be opened once the credentials are gone.
-    const names: DriverName[] = (await wasUsed(paths)) ? ["compose", "embedded"] : ["embedded"];
-    for (const name of names) {
-      await using driver = await openDriver(name, await contextOf(record, options));
+    for (const [name, context] of await contextsOf(options, { data: true })) {
+      await using driver = await openDriver(name, context);
       await driver.stop();
       deleted.push(...(await driver.destroy()));
     }
+    await removeFolder(paths.compose, paths.home);
     await rm(paths.infra, { force: true });
     await rm(paths.credentials, { force: true });
     return deleted;
   });
 }
 
-/** The drivers that may have something running: the recorded one, or without a record each that was ever used. */
-async function driversOf(record: InfraRecord | undefined, paths: HomePaths): Promise<DriverName[]> {
-  if (record !== undefined) return [record.driver];
-  return (await wasUsed(paths)) ? ["embedded", "compose"] : ["embedded"];
+/** The drivers that may have something running, or with `data` something at all, each with what it is opened with. */
+async function contextsOf(options: DownOptions, { data }: { data: boolean }): Promise<[DriverName, DriverContext][]> {
+  const record = await findRecord(options.paths);
+  const credentials = await findCredentials(options.paths);
+  const contexts: [DriverName, DriverContext][] = [];
+  const isPossible = (name: DriverName): boolean => data || record === undefined || record.driver === name;
+  if (isPossible("compose") && (await wasUsed(options.paths))) {
+    const context = await contextOfCompose(options, record, credentials, data);
+    if (context !== undefined) contexts.push(["compose", context]);
+  }
+  if (isPossible("embedded")) {
+    const { paths, config, env, progress } = options;
+    const known = { credentials: credentials ?? newCredentials(), record: record ?? { ports: infraPorts(env) } };
+    contexts.push(["embedded", { paths, config, env, progress, ...known }]);
+  }
+  return contexts;
 }
 
-/** What a driver is opened with when nothing may be known of what runs. */
-async function contextOf(record: InfraRecord | undefined, options: DownOptions): Promise<DriverContext> {
-  const { paths, config, env, progress } = options;
-  const credentials = await ensureCredentials(paths);
-  return { paths, config, env, progress, credentials, record: record ?? { ports: infraPorts(env) } };
+/** Credentials that cannot be read are no reason to keep what only they would open. */
+async function findCredentials(paths: HomePaths): Promise<Credentials | undefined> {
+  try {
+    return await ensureCredentials(paths);
+  } catch (error) {
+    if (error instanceof HarnessError && error.code === "HOME_UNUSABLE") return undefined;
+    throw error;
+  }
+}
+
+/** What the containers and volumes themselves tell of us; undefined when there are none. */
+async function contextOfCompose(
+  { paths, config, env, progress }: DownOptions,
+  record: InfraRecord | undefined,
+  credentials: Credentials | undefined,
+  data: boolean,
+): Promise<DriverContext | undefined> {
+  const mark = credentials === undefined ? { home: paths.home } : { machine: credentials.machine };
+  const found = await findOwn(mark, env, { known: record?.compose, data }).catch((error: unknown) => {
+    // Nothing says that anything runs there: an engine that is away has nothing to stop.
+    const isAway = error instanceof HarnessError && error.kind === "unavailable";
+    if (isAway && record === undefined && !data) return undefined;
+    throw error;
+  });
+  if (found === undefined) return undefined;
+  const { machine, ports = infraPorts(env), compose } = found;
+  return {
+    ...{ paths, config, env, progress },
+    credentials: { ...(credentials ?? newCredentials()), machine },
+    record: { ports: record?.ports ?? ports, compose: record?.compose ?? compose },
+  };
 }
 
 const withInfraLock = async <T>(paths: HomePaths, run: () => Promise<T>): Promise<T> =>

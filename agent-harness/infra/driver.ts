@@ -18,6 +18,8 @@ export interface DriverView {
   image?: string;
   /** What the engine's own health check says: `healthy`, `starting`, `unhealthy`. */
   health?: string;
+  /** What a person has to know of it, though it works. */
+  note?: string;
   memoryBytes?: number;
   memoryLimitBytes?: number;
 }
@@ -26,6 +28,18 @@ export interface DriverView {
 export interface ServiceLogLine {
   service: ServiceId;
   line: string;
+}
+
+/** What a program in the container of a service is given. */
+export interface ExecOptions {
+  /** Whose it is, for what is said to people. */
+  agentId: number;
+  /** On top of the container's own variables; nothing secret. */
+  env: Readonly<Record<string, string>>;
+  /** Where the first two are a terminal the program gets one, else three streams, apart from each other. */
+  stdin: NodeJS.ReadStream;
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
 }
 
 /** How the services run: one implementation in embedded/, one in compose/. */
@@ -49,6 +63,8 @@ export interface InfraDriver extends AsyncDisposable {
     options: { lines: number; follow?: AbortSignal },
     onLine: (line: ServiceLogLine) => void,
   ): Promise<void>;
+  /** Runs a program in the container of a service; returns its exit code. CONTAINER_MISSING where there is none. */
+  exec(id: ServiceId, argv: readonly string[], options: ExecOptions): Promise<number>;
 }
 
 /** What a driver is opened with. */

@@ -16,9 +16,13 @@ let infra: Infra;
 let ports: number[];
 const servers: Server[] = [];
 
-const listen = (where: number | string): Promise<Server> =>
+/** What Postgres, an object store, a browser and a mail server's web page say first. */
+const words = ["R\0\0\0", "HTTP/1.1 403", "HTTP/1.1 200", "HTTP/1.1 200"];
+
+/** Says its word to whoever asks. Without one it only takes connections. */
+const listen = (where: number | string, word = ""): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.on("error", () => undefined).resume());
+    const server = createServer((socket) => socket.on("error", () => undefined).on("data", () => socket.write(word)));
     server.once("error", reject);
     const done = (): void => {
       servers.push(server);
@@ -33,10 +37,10 @@ beforeEach(async () => {
   home = await realpath(await mkdtemp(join(tmpdir(), "ah-up-")));
   paths = homePaths(home);
   ports = await freePorts(4);
-  const [postgres = 0, s3 = 0, browser = 0, mailSmtp = 0] = ports;
+  const [postgres = 0, s3 = 0, browser = 0, mailWeb = 0] = ports;
   await writeRecord(paths, {
     driver: "embedded",
-    ports: { postgres, s3, s3Console: 1, browser, mailWeb: 1, mailSmtp },
+    ports: { postgres, s3, s3Console: 1, browser, mailWeb, mailSmtp: 1 },
     startedAt: "2026-01-01T00:00:00.000Z",
     settings: {},
   });
@@ -45,7 +49,7 @@ beforeEach(async () => {
     postgres: { ...sampleInfra.postgres, port: postgres },
     s3: { ...sampleInfra.s3, port: s3 },
     browser: { ...sampleInfra.browser, port: browser },
-    mail: { ...sampleInfra.mail, smtpPort: mailSmtp },
+    mail: { ...sampleInfra.mail, webUrl: `http://localhost:${mailWeb}` },
   };
   await mkdir(paths.pm2);
 });
@@ -54,12 +58,31 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
-it("says yes only when every service takes connections and the PM2 daemon is there", async () => {
-  const [first] = await Promise.all(ports.map(listen));
+const listenAll = (): Promise<Server[]> => Promise.all(ports.map((port, at) => listen(port, words[at])));
+
+it("says yes only when every service says its first word and the PM2 daemon is there", async () => {
+  const [first] = await listenAll();
   expect(await infraIsUp(paths, infra)).toBe(false);
   await listen(join(paths.pm2, "rpc.sock"));
   expect(await infraIsUp(paths, infra)).toBe(true);
   await close(first);
+  expect(await infraIsUp(paths, infra)).toBe(false);
+});
+
+it("says no to a Postgres that is starting up, and to a port that takes connections for nobody", async () => {
+  await listen(join(paths.pm2, "rpc.sock"));
+  const [postgres, , , mail] = await listenAll();
+  expect(await infraIsUp(paths, infra)).toBe(true);
+  await close(postgres);
+  const starting = await listen(ports[0] ?? 0, "E\0\0\0SFATAL\0C57P03");
+  expect(await infraIsUp(paths, infra)).toBe(false);
+  await close(starting);
+  await listen(ports[0] ?? 0, words[0]);
+  expect(await infraIsUp(paths, infra)).toBe(true);
+  // As Docker does for a container in which nobody listens yet.
+  await close(mail);
+  const proxy = await listen(ports[3] ?? 0);
+  proxy.on("connection", (socket) => socket.end());
   expect(await infraIsUp(paths, infra)).toBe(false);
 });
 

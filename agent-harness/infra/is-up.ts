@@ -2,14 +2,14 @@ import { connect } from "node:net";
 import type { HomePaths } from "../shared/paths.ts";
 import { daemonAnswers } from "../shared/process-daemon.ts";
 import { findRecord } from "./record.ts";
-import { type Infra, serviceIds } from "./services.ts";
+import { type Infra, type ServiceId, serviceIds } from "./services.ts";
 
-/** How long a service of this machine may take to accept a connection, in ms; a hanging one must not hang us. */
+/** How long a service of this machine may take to say its first word, in ms; a hanging one must not hang us. */
 const limitMs = 2000;
 
 /**
- * Whether every service of ours takes connections, and for the embedded ones PM2 is there to look after them; a quick look
- * (a millisecond), not a health check.
+ * Whether every service of ours says something, and for the embedded ones PM2 is there to look after them; a quick look
+ * (a few milliseconds), not a health check.
  */
 export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean> {
   const own = serviceIds.filter((id) => !infra[id].external);
@@ -20,16 +20,39 @@ export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean
     postgres: infra.postgres.port,
     s3: infra.s3.port,
     browser: infra.browser.port,
-    mail: infra.mail.smtpPort,
+    // Not SMTP: MailDev lets whoever connects there wait for a tenth of a second before it speaks.
+    mail: Number(new URL(infra.mail.webUrl).port),
   };
   // Without the daemon what runs is left over from it: `up` starts it anew, so that it comes back when it dies.
   const supervised = record.driver === "compose" || daemonAnswers(paths.pm2);
-  const answers = await Promise.all([supervised, ...own.map((id) => accepts(ports[id]))]);
+  const answers = await Promise.all([supervised, ...own.map((id) => speaks(id, ports[id]))]);
   return !answers.includes(false);
 }
 
-/** Connected to, not bound: a bind takes the port away from a service that is starting, and from another such look. */
-function accepts(port: number): Promise<boolean> {
+const http = (line: string): string => `${line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+
+/** What each service is asked, and how a good answer begins: Postgres wants a password (R); one that is starting up refuses (E). */
+const questions: Readonly<Record<ServiceId, { ask: Buffer | string; answer: string }>> = {
+  postgres: { ask: startupMessage(), answer: "R" },
+  s3: { ask: http("HEAD /minio/health/live"), answer: "HTTP/" },
+  browser: { ask: http("GET /json/version"), answer: "HTTP/" },
+  mail: { ask: http("HEAD /"), answer: "HTTP/" },
+};
+
+/** The first message of a client of Postgres: length, protocol 3.0, who it is and what it wants. */
+function startupMessage(): Buffer {
+  const body = Buffer.from("user\0postgres\0database\0postgres\0\0", "latin1");
+  const head = Buffer.alloc(8);
+  head.writeInt32BE(head.length + body.length, 0);
+  head.writeInt32BE(196_608, 4);
+  return Buffer.concat([head, body]);
+}
+
+/**
+ * Whether the service itself answers: Docker takes the connections to a published port as long as the container is there,
+ * whatever listens in it. Connected to, not bound: a bind takes the port away from a service that is starting.
+ */
+function speaks(id: ServiceId, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" });
     const end = (answer: boolean): void => {
@@ -37,8 +60,10 @@ function accepts(port: number): Promise<boolean> {
       resolve(answer);
     };
     socket.setTimeout(limitMs, () => end(false));
-    socket.once("connect", () => end(true));
-    // Refused: nobody listens.
+    socket.once("connect", () => socket.write(questions[id].ask));
+    socket.once("data", (data) => end(data.toString("latin1").startsWith(questions[id].answer)));
+    // Refused, or ended without a word.
     socket.once("error", () => end(false));
+    socket.once("close", () => resolve(false));
   });
 }

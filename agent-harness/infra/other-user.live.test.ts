@@ -45,6 +45,8 @@ beforeAll(async () => {
     // Root's default is elsewhere, so root says where; anybody else's is below HOME.
     ...(user === undefined && isRoot() ? { AGENT_HARNESS_HOME: join(folder, ".agent-harness") } : {}),
     HOME: folder,
+    // Else an engine that answers to this user would be given containers of the usual name.
+    AGENT_HARNESS_INFRA_DRIVER: "embedded",
     ...Object.fromEntries(variables.map((name, at) => [name, String(ports[at])])),
   };
 });

@@ -19,6 +19,8 @@ const schema = z.object({
       project: z.string(),
       /** The engine's address, in the words of DOCKER_HOST. */
       engine: z.string(),
+      /** With the certificates that the engine asks for; only for one that does. */
+      certFolder: z.string().optional(),
       images: z.object({ postgres: z.string(), s3: z.string(), browser: z.string(), mail: z.string() }),
       /** Whether the browser shares the machine's network, and so reaches a stack that listens on its loopback. */
       browserNetwork: z.enum(["host", "bridge"]),

@@ -22,7 +22,7 @@ export async function resolveInfra(paths: HomePaths, config: InfraConfig, env: E
     ...(record === undefined ? {} : { driver: record.driver }),
     postgres: { ...postgres(config, credentials, ports.postgres), reflink: isReflink(config, record) },
     s3: s3(config, credentials, ports.s3),
-    browser: browser(config, ports.browser, record),
+    browser: browser(config, ports.browser),
     mail: mail(config, ports.mailSmtp, ports.mailWeb),
   };
 }
@@ -66,11 +66,11 @@ function s3(config: InfraConfig, credentials: Credentials, port: number): Infra[
   };
 }
 
-function browser(config: InfraConfig, port: number, record: InfraRecord | undefined): Infra["browser"] {
+function browser(config: InfraConfig, port: number): Infra["browser"] {
   const { url } = config.browser;
   if (url === undefined) {
-    const hostName = record?.compose?.browserNetwork === "bridge" ? "host.docker.internal" : "localhost";
-    return { host: "localhost", port, url: `ws://127.0.0.1:${port}`, hostName, external: false };
+    // In a container with a network of its own too: templates/browser-localhost.mjs.
+    return { host: "localhost", port, url: `ws://127.0.0.1:${port}`, hostName: "localhost", external: false };
   }
   const parsed = parseUrl("infra.browser.url", url, ["ws:", "wss:"], url.startsWith("wss") ? 443 : 80);
   return { host: parsed.hostname, port: parsed.portNumber, url, hostName: "localhost", external: true };

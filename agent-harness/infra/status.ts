@@ -1,7 +1,7 @@
 import type { InfraConfig } from "../shared/config-schema.ts";
 import { HarnessError } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import { silent } from "../shared/progress.ts";
+import { type Progress, silent } from "../shared/progress.ts";
 import { infraPorts } from "../shared/settings.ts";
 import { ensureCredentials } from "./credentials.ts";
 import type { DriverView, InfraDriver } from "./driver.ts";
@@ -30,31 +30,35 @@ export interface InfraPlace {
   env: Env;
 }
 
-/** Every service, asked now. An engine that does not answer leaves out what only it knows. */
-export async function infraStatus(place: InfraPlace): Promise<ServiceStatus[]> {
+/** Every service, asked now. An engine that does not answer leaves out what only it knows, and is a note. */
+export async function infraStatus(place: InfraPlace & { progress?: Progress }): Promise<ServiceStatus[]> {
   const infra = await resolveInfra(place.paths, place.config, place.env);
   const views = await findViews(place);
   return await Promise.all(serviceIds.map((id) => statusOf(id, infra, views.get(id))));
 }
 
-async function findViews(place: InfraPlace): Promise<Map<ServiceId, DriverView>> {
+async function findViews(place: InfraPlace & { progress?: Progress }): Promise<Map<ServiceId, DriverView>> {
   try {
     await using driver = await openRunning(place);
     return (await driver?.look({ stats: true })) ?? new Map();
   } catch (error) {
-    // Then no service answers either, and each says so.
-    if (error instanceof HarnessError && error.kind === "unavailable") return new Map();
-    throw error;
+    if (!(error instanceof HarnessError) || error.kind !== "unavailable") throw error;
+    // Then no service answers either, and each says so; but not why.
+    place.progress?.({ type: "note", text: `${error.message} ${error.hint ?? ""}` });
+    return new Map();
   }
 }
 
 /** The driver of the running infra; while it is down another one, or undefined. */
-export async function openRunning(place: InfraPlace, otherwise?: DriverName): Promise<InfraDriver | undefined> {
+export async function openRunning(
+  place: InfraPlace & { progress?: Progress },
+  otherwise?: DriverName,
+): Promise<InfraDriver | undefined> {
   const known = await findRecord(place.paths);
   const record = known ?? (otherwise && newRecord(otherwise, infraPorts(place.env)));
   if (record === undefined) return undefined;
   const credentials = await ensureCredentials(place.paths);
-  return await openDriver(record.driver, { ...place, record, credentials, progress: silent });
+  return await openDriver(record.driver, { progress: silent, ...place, record, credentials });
 }
 
 async function statusOf(id: ServiceId, infra: Infra, view: DriverView | undefined): Promise<ServiceStatus> {

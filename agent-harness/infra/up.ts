@@ -13,6 +13,7 @@ import { ensureCredentials } from "./credentials.ts";
 import { maintenanceDatabase } from "./databases.ts";
 import type { InfraDriver } from "./driver.ts";
 import { checkService } from "./health.ts";
+import { findLostRecord } from "./lost-record.ts";
 import { openDriver } from "./open-driver.ts";
 import { agreeOnPorts, findRecord, type InfraRecord, newRecord, writeRecord } from "./record.ts";
 import { resolveInfra } from "./resolve.ts";
@@ -66,16 +67,19 @@ async function requireExternal(infra: Infra, id: ServiceId, progress: Progress):
 /** Starts those of our own services that do not run, by the driver that fits, and writes down what they run with. */
 async function startOurs(wanted: readonly ServiceId[], options: InfraOptions): Promise<void> {
   const { paths, config, env, stacks, progress } = options;
-  const known = await findRecord(paths);
+  const known = (await findRecord(paths)) ?? (await findLostRecord(paths, env));
   const chosen = await chooseDriver({ paths, config, env, record: known, services: wanted, stacks });
   progress({ type: "note", text: `driver: ${chosen.name} (${chosen.reason})` });
   const ports = agreeOnPorts(known, env);
   const credentials = await ensureCredentials(paths);
   const context = { paths, credentials, config, env, progress };
-  if (known !== undefined && known.driver !== chosen.name) await switchFrom(known, context);
   const record = known?.driver === chosen.name ? { ...known, ports } : newRecord(chosen.name, ports);
-  if (chosen.name === "compose") record.compose = await agreeOnCompose(known?.compose, env);
+  if (chosen.name === "compose") {
+    record.compose = await agreeOnCompose(known?.compose, env, { machine: credentials.machine, paths });
+  }
   await using driver = await openDriver(chosen.name, { ...context, record });
+  // Only now: a driver that cannot work here must not have stopped the one that does.
+  if (known !== undefined && known.driver !== chosen.name) await switchFrom(known, context);
   // Written first: after a crash `down` and `up` still know the ports of what may run.
   await writeRecord(paths, record);
   const infra = await resolveInfra(paths, config, env);

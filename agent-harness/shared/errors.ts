@@ -43,6 +43,7 @@ export const errorCodes = {
   STACK_NOT_FOUND: "missing",
   TEMPLATE_DATABASE_NOT_FOUND: "missing",
   SERVICE_UNKNOWN: "missing",
+  CONTAINER_MISSING: "missing",
   MAIL_NOT_FOUND: "missing",
   // conflict: somebody else has it
   PORT_TAKEN: "conflict",

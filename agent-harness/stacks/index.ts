@@ -1,5 +1,6 @@
 /** The door of stacks/: one agent's environment, from its id to its processes. */
 
+export { execInService } from "./exec.ts";
 export { selectProcesses } from "./find-process.ts";
 export { openInfraConfig, requireNoStacks, startInfra } from "./infra-use.ts";
 export { type LaunchOptions, type LaunchResult, launch, readyInfra } from "./launch.ts";

@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { type Infra, resolveInfra } from "../infra/index.ts";
+import { type Infra, type InfraPlace, resolveInfra } from "../infra/index.ts";
 import { loadConfig } from "../shared/config.ts";
 import { applyOverrides, findOverrides, overridesFileName, readOverrides } from "../shared/config-overrides.ts";
 import { configSchema } from "../shared/config-schema.ts";
@@ -17,21 +17,39 @@ export async function stackInfra(
   env: Readonly<Record<string, string | undefined>>,
   progress: Progress,
 ): Promise<Infra> {
-  const infra = await infraOf(paths, ledger.configPath, env, progress);
-  requireSameInfra(ledger, infra);
-  return infra;
+  return (await stackPlace(paths, ledger, env, progress)).infra;
 }
 
-/** The infra that a stack was made on. A config that was deleted or broken since must not keep its stack alive. */
-export async function infraOf(
+/** Where the infra of a stack is looked for, and what was found there. */
+interface StackPlace extends InfraPlace {
+  infra: Infra;
+}
+
+/** The same with what else it takes to ask the services' driver. */
+export async function stackPlace(
+  paths: HomePaths,
+  ledger: Ledger,
+  env: Readonly<Record<string, string | undefined>>,
+  progress: Progress,
+): Promise<StackPlace> {
+  const place = await placeOf(paths, ledger.configPath, env, progress);
+  requireSameInfra(ledger, place.infra);
+  return place;
+}
+
+/** The infra that a stack was made on. */
+export const infraOf = async (...given: Parameters<typeof placeOf>): Promise<Infra> => (await placeOf(...given)).infra;
+
+/** A config that was deleted or broken since must not keep its stack alive. */
+async function placeOf(
   paths: HomePaths,
   configPath: string,
   env: Readonly<Record<string, string | undefined>>,
   progress: Progress,
-): Promise<Infra> {
+): Promise<StackPlace> {
   try {
     const loaded = await loadConfig({ explicit: configPath, env });
-    return await resolveInfra(paths, loaded.config.infra, loaded.env);
+    return await findInfra({ paths, config: loaded.config.infra, env: loaded.env });
   } catch (error) {
     if (!(error instanceof HarnessError) || error.kind !== "config") throw error;
     progress({
@@ -47,11 +65,16 @@ async function infraOfVariables(
   paths: HomePaths,
   folder: string,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<Infra> {
+): Promise<StackPlace> {
   const file = readOverrides((await findText(join(folder, overridesFileName))) ?? "");
   const overrides = findOverrides(env, file).filter((one) => one.path[0] === "infra");
   const parsed = configSchema.safeParse(applyOverrides({}, overrides));
   // Variables that are wrong as well count as none; the ledger is compared with what comes out.
   const { infra } = parsed.success ? parsed.data : configSchema.parse({});
-  return await resolveInfra(paths, infra, { ...file.values, ...env });
+  return await findInfra({ paths, config: infra, env: { ...file.values, ...env } });
 }
+
+const findInfra = async (place: InfraPlace): Promise<StackPlace> => ({
+  ...place,
+  infra: await resolveInfra(place.paths, place.config, place.env),
+});

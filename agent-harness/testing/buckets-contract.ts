@@ -1,8 +1,9 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
-import { Client } from "minio";
+import type { Client } from "minio";
 import { describe, expect, it } from "vitest";
 import { openBuckets, type S3Connection } from "../infra/buckets.ts";
+import { openS3Client } from "./s3-client.ts";
 
 /* What every driver of the infra must do, whatever it runs. Each suite makes its own names and takes them away again. */
 
@@ -10,37 +11,35 @@ const stamp = { machine: "contract", kind: "test" };
 
 type Connection = () => S3Connection;
 
+/** What an object store does in its own way: everything else is the same on all of them. */
+export interface BucketTraits {
+  /** Whether it keeps versions of objects where it is told to. */
+  versions: boolean;
+  /** Whether it lists `a/b` only once there is no `a` any more, as MinIO does. */
+  hidesBelowObjects: boolean;
+}
+
 /** The suite of the object store; `get` is asked in each test. */
-export function bucketsContract(get: Connection): void {
+export function bucketsContract(get: Connection, { versions, hidesBelowObjects }: BucketTraits): void {
   describe("buckets", () => {
     testBuckets(get);
     testBucketContents(get);
+    if (versions) testVersions(get);
+    else testNoVersions(get);
   });
   describe("objects", () => {
     testObjects(get);
     testManyObjects(get);
+    testBelowObjects(get, hidesBelowObjects);
   });
 }
-
-const clientOf = ({ url, accessKey, secretKey, region }: S3Connection): Client => {
-  const { hostname, port } = new URL(url);
-  return new Client({
-    endPoint: hostname,
-    port: Number(port),
-    useSSL: false,
-    accessKey,
-    secretKey,
-    region,
-    partSize: 5 * 1024 * 1024,
-  });
-};
 
 async function withBucket(get: Connection, run: (s3: Client, name: string) => Promise<void>): Promise<void> {
   const name = `contract-${randomUUID().slice(0, 8)}`;
   const buckets = openBuckets(get());
   await buckets.ensure(name, stamp);
   try {
-    await run(clientOf(get()), name);
+    await run(openS3Client(get()), name);
   } finally {
     await buckets.remove(name);
   }
@@ -100,9 +99,7 @@ function testBucketContents(get: Connection): void {
   it("are emptied of more than a page and of unfinished uploads, and keep the stamp", async () => {
     await withBucket(get, async (s3, name) => {
       const keys = Array.from({ length: 1030 }, (_, at) => `many/${String(at).padStart(4, "0")}`);
-      for (let at = 0; at < keys.length; at += 40) {
-        await Promise.all(keys.slice(at, at + 40).map((key) => s3.putObject(name, key, key)));
-      }
+      await inTurns(keys.length, (at) => s3.putObject(name, keys[at] ?? "", "x"));
       expect(await keysOf(s3, name, "many/")).toEqual(keys);
       await s3.initiateNewMultipartUpload(name, "unfinished", {});
       await openBuckets(get()).empty(name);
@@ -119,6 +116,66 @@ function testBucketContents(get: Connection): void {
     const unknown = openBuckets({ ...connection, accessKey: "nobody" });
     await expect(unknown.list()).rejects.toMatchObject({ code: "S3_UNAVAILABLE" });
   });
+}
+
+function testVersions(get: Connection): void {
+  it("keep versions, and are emptied and removed with all of them, and with what was only marked as deleted", async () => {
+    await withBucket(get, async (s3, name) => {
+      await s3.setBucketVersioning(name, { Status: "Enabled" });
+      for (const text of ["one", "two", "three"]) await s3.putObject(name, "kept", text);
+      await s3.putObject(name, "gone", "x");
+      await s3.removeObject(name, "gone");
+      // More than one page of answers, of one key and of many.
+      await inTurns(1010, (at) => s3.putObject(name, at % 2 ? "often" : `many/${at}`, String(at)));
+      await s3.setBucketVersioning(name, { Status: "Suspended" });
+      await s3.putObject(name, "kept", "four");
+      expect(await keysOf(s3, name, "gone")).toEqual([]);
+      expect((await versionsOf(s3, name, "kept")).length).toBe(4);
+      expect((await versionsOf(s3, name, "gone")).length).toBe(2);
+      await openBuckets(get()).empty(name);
+      expect(await versionsOf(s3, name)).toEqual([".agent-harness.json"]);
+      await s3.putObject(name, "again", "x");
+      await s3.removeObject(name, "again");
+    });
+  });
+
+  it("whose stamp was overwritten and marked as deleted are removed too", async () => {
+    await withBucket(get, async (s3, name) => {
+      await s3.setBucketVersioning(name, { Status: "Enabled" });
+      await s3.putObject(name, ".agent-harness.json", JSON.stringify(stamp));
+      await s3.removeObject(name, ".agent-harness.json");
+      expect(await openBuckets(get()).marker(name)).toBeUndefined();
+    });
+  });
+}
+
+function testNoVersions(get: Connection): void {
+  it("keep no versions: who asks for them is told NotImplemented, and removal does without", async () => {
+    await withBucket(get, async (s3, name) => {
+      const asked = s3.setBucketVersioning(name, { Status: "Enabled" });
+      await expect(asked).rejects.toMatchObject({ code: "NotImplemented" });
+      await s3.putObject(name, "kept", "one");
+      await s3.putObject(name, "kept", "two");
+      expect((await read(s3, name, "kept")).toString()).toBe("two");
+      await openBuckets(get()).empty(name);
+      expect(await keysOf(s3, name)).toEqual([".agent-harness.json"]);
+      await s3.putObject(name, "kept", "three");
+    });
+  });
+}
+
+/** The keys of all versions and of all marks of deletion, each as often as it is there. */
+const versionsOf = async (s3: Client, bucket: string, prefix = ""): Promise<string[]> => {
+  const keys: string[] = [];
+  for await (const item of s3.listObjects(bucket, prefix, true, { IncludeVersion: true })) keys.push(item.name);
+  return keys;
+};
+
+/** Does so many things, forty at a time. */
+async function inTurns(count: number, run: (at: number) => Promise<unknown>): Promise<void> {
+  for (let at = 0; at < count; at += 40) {
+    await Promise.all(Array.from({ length: Math.min(40, count - at) }, (_, one) => run(at + one)));
+  }
 }
 
 function testObjects(get: Connection): void {
@@ -175,10 +232,25 @@ function testObjects(get: Connection): void {
   });
 }
 
+function testBelowObjects(get: Connection, hidesBelowObjects: boolean): void {
+  const listed = hidesBelowObjects ? "hidden from lists as long as that is there (MinIO)" : "listed";
+  it(`whose key goes on after another's are ${listed}, read, and emptied at any depth`, async () => {
+    await withBucket(get, async (s3, name) => {
+      const keys = ["a", "a/b", "a/b/c", "a/b/c/d"];
+      for (const key of keys) await s3.putObject(name, key, key);
+      for (const key of keys) expect((await read(s3, name, key)).toString()).toBe(key);
+      expect(await keysOf(s3, name, "a")).toEqual(hidesBelowObjects ? ["a"] : keys);
+      await openBuckets(get()).empty(name);
+      for (const key of keys) await expect(s3.statObject(name, key), key).rejects.toMatchObject({ code: "NotFound" });
+      for (const key of keys) await s3.putObject(name, key, key);
+    });
+  });
+}
+
 function testManyObjects(get: Connection): void {
   it("may have any key", async () => {
     await withBucket(get, async (s3, name) => {
-      const keys = ["with space", "ünï/cödé/日本語/🙂", "a", "a/b", "plus+and&<\"'>%2e%2e", "tilde~!*()"];
+      const keys = ["with space", "ünï/cödé/日本語/🙂", "a/b", "plus+and&<\"'>%2e%2e", "tilde~!*()"];
       for (const key of keys) await s3.putObject(name, key, key);
       for (const key of keys) expect((await read(s3, name, key)).toString()).toBe(key);
       expect((await keysOf(s3, name)).sort()).toEqual([".agent-harness.json", ...keys].sort());

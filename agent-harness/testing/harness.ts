@@ -5,8 +5,9 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 import { runAgentCli, runHarness, runVerify } from "../cli/index.ts";
+import { wasUsed } from "../infra/compose/secrets.ts";
 import { serviceMark } from "../infra/embedded/strays.ts";
-import { packageRoot } from "../shared/paths.ts";
+import { homePaths, packageRoot } from "../shared/paths.ts";
 import { findMarked, listProcesses, type ProcessInfo } from "../shared/process-tree.ts";
 import { infraPortVariables } from "../shared/settings.ts";
 import { freePorts } from "./ports.ts";
@@ -82,6 +83,8 @@ export async function openHarness({
       await until("the pools are full", async () => (await refills(home)).length === 0, 30_000);
       const torn = await harness(home, "teardown-all", "--everywhere");
       await harness(home, "infra", "down", "--force");
+      // Volumes lie outside of the home: nobody would have them deleted any more once it is gone.
+      const destroyed = (await wasUsed(homePaths(home))) ? await harness(home, "infra", "destroy", "--force") : torn;
       await until("nothing of this harness runs", async () => (await leftRunning(home)).length === 0, 20_000).catch(
         async () => {
           throw new Error(`left running: ${(await leftRunning(home)).join("; ")}`);
@@ -89,6 +92,7 @@ export async function openHarness({
       );
       await rm(home, { recursive: true, force: true });
       expect(torn.exitCode, torn.stderr).toBe(0);
+      expect(destroyed.exitCode, destroyed.stderr).toBe(0);
     },
   };
 }

@@ -1,12 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { openMail } from "../infra/mail.ts";
+import { type MailKind, openMail } from "../infra/mail.ts";
 import { sendMail } from "./smtp.ts";
 import { until } from "./until.ts";
 
-/** The suite of the mail catcher. */
-export function mailContract(get: () => { smtpPort: number; webUrl: string }): void {
+/** The suite of the mail catcher, which `kinds` may be. */
+export function mailContract(get: () => { smtpPort: number; webUrl: string }, kinds: readonly MailKind[]): void {
   describe("mail", () => {
+    it(`says which mail catcher it is: ${kinds.join(" or ")}`, async () => {
+      expect(kinds).toContain(await openMail(get()).kind());
+    });
+
     it("is read back by the sender who sent it, and cleared for that sender only", async () => {
       const { smtpPort, webUrl } = get();
       const mail = openMail({ webUrl });

@@ -102,8 +102,8 @@ const smallProcesses = [
 ].join("\n");
 
 /** Opens a harness for small projects; infra starts with the first launch. */
-export async function openSmall(): Promise<SmallHarness> {
-  const base = await openHarness();
+export async function openSmall(options?: Parameters<typeof openHarness>[0]): Promise<SmallHarness> {
+  const base = await openHarness(options);
   const paths = homePaths(base.home);
   const folders: string[] = [];
   const infra = () => resolveInfra(paths, configSchema.parse({}).infra, base.env);

@@ -45,13 +45,45 @@ async function openBench(signal) {
   const root = await realpath(await mkdtemp(join(tmpdir(), "ah-bench-")));
   // As root, Postgres runs as another user, who has to pass through.
   await chmod(root, 0o711);
-  const home = join(root, "home");
-  await mkdir(home, { mode: 0o711 });
-  const env = { ...cleanEnv(), ...(await infraVariables()), AGENT_HARNESS_HOME: home };
-  const children = new Set();
+  const { start, run, endAll } = runner(signal, root);
+  const homes = new Set();
+  let count = 0;
+  /** A home of its own for a driver, on ports of its own, with the programs on it; made empty. */
+  const openHome = async (driver = "embedded") => {
+    count += 1;
+    const own = await makeHome(join(root, count === 1 ? "home" : `home-${count}`), driver);
+    const command =
+      (name) =>
+      (cwd, ...words) =>
+        run([process.execPath, program(name), ...words], { cwd, ownEnv: own.env });
+    const close = async () => {
+      await takeDown(own, driver, start);
+      homes.delete(close);
+    };
+    homes.add(close);
+    return { ...own, harness: command("agent-harness"), agent: command("agent-cli"), close };
+  };
+  const first = await openHome();
+  const withFirst =
+    (call) =>
+    (argv, { ownEnv = first.env, ...options } = {}) =>
+      call(argv, { ownEnv, ...options });
+  const close = async () => {
+    endAll();
+    for (const closeHome of homes) await closeHome();
+    await until(`all processes of ${root} have ended`, async () => (await runningIn(root)).length === 0);
+    await rm(root, { recursive: true, force: true });
+  };
+  const quiet = () =>
+    until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
+  return { ...first, root, start: withFirst(start), run: withFirst(run), close, quiet, openHome };
+}
 
+/** Starts and runs programs, in a folder unless told otherwise; none after an interruption, but for cleaning up. */
+function runner(signal, root) {
+  const children = new Set();
   /** Starts a program; `done` is its end, with the time from its start in ms. */
-  const start = (argv, { cwd = root, ownEnv = env, cleaning = false } = {}) => {
+  const start = (argv, { cwd = root, ownEnv, cleaning = false }) => {
     if (signal.aborted && !cleaning) throw new Error("interrupted");
     const from = performance.now();
     // A group of its own: Ctrl-C reaches us alone, and we take things down in order.
@@ -79,28 +111,41 @@ async function openBench(signal) {
       throw new Error(`${argv.join(" ")} ended with ${ended.code}:\n${ended.stderr}${ended.stdout}`);
     return ended;
   };
-  const command =
-    (name) =>
-    (cwd, ...words) =>
-      run([process.execPath, program(name), ...words], { cwd });
-  const close = async () => {
+  const endAll = () => {
     for (const child of children) end(child);
-    for (const words of [
-      ["teardown-all", "--everywhere"],
-      ["infra", "down", "--force"],
-    ]) {
-      const { child, done } = start([process.execPath, program("agent-harness"), ...words], { cleaning: true });
-      const limit = setTimeout(() => child.kill("SIGKILL"), 120_000);
-      const { code, stderr } = await done;
-      clearTimeout(limit);
-      if (code !== 0) say(`${words.join(" ")} ended with ${code}:\n${stderr}`);
-    }
-    await until(`all processes of ${root} have ended`, async () => (await runningIn(root)).length === 0);
-    await rm(root, { recursive: true, force: true });
   };
-  const quiet = () =>
-    until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
-  return { root, home, env, start, run, close, quiet, harness: command("agent-harness"), agent: command("agent-cli") };
+  return { start, run, endAll };
+}
+
+/** An empty home for a driver, and the environment that makes the programs work in it. */
+async function makeHome(home, driver) {
+  await mkdir(home, { mode: 0o711 });
+  const images = Object.entries(process.env).filter(([key]) => /^AGENT_\w+_IMAGE$/.test(key));
+  const own = { AGENT_HARNESS_HOME: home, AGENT_HARNESS_INFRA_DRIVER: driver, AGENT_COMPOSE_PROJECT: projectOf(home) };
+  return { home, env: { ...cleanEnv(), ...Object.fromEntries(images), ...(await infraVariables()), ...own } };
+}
+
+/** No two benches at once share a name: it is that of the temporary folder, with the home's. */
+const projectOf = (home) => home.split("/").slice(-2).join("-").toLowerCase();
+
+/** Takes away all that a home has running or keeps, volumes too. */
+async function takeDown({ env }, driver, start) {
+  const lists = [
+    ["teardown-all", "--everywhere"],
+    ["infra", "down", "--force"],
+    // Only containers keep anything outside of the home.
+    ...(driver === "compose" ? [["infra", "destroy", "--force"]] : []),
+  ];
+  for (const words of lists) {
+    const { child, done } = start([process.execPath, program("agent-harness"), ...words], {
+      ownEnv: env,
+      cleaning: true,
+    });
+    const limit = setTimeout(() => child.kill("SIGKILL"), 120_000);
+    const { code, stderr } = await done;
+    clearTimeout(limit);
+    if (code !== 0) say(`${words.join(" ")} ended with ${code}:\n${stderr}`);
+  }
 }
 
 /** Without NODE_*: extra certificates alone make every Node start slower, and hide in a baseline what a ratio should show. */

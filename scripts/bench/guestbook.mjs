@@ -5,8 +5,16 @@ import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { repository, say } from "./bench.mjs";
 
-/** Copies the guestbook into the bench's folder; its packages are linked. Brings up infra and fills the pool. */
+/** Copies the guestbook into the bench's folder, brings up infra and fills the pool. */
 export async function setupGuestbook(bench) {
+  const folder = await copyGuestbook(bench);
+  say("setup: infra, and the template database of the guestbook");
+  await bench.harness(folder, "setup");
+  return folder;
+}
+
+/** Copies the guestbook into the bench's folder; its packages are linked. */
+export async function copyGuestbook(bench) {
   const folder = join(bench.root, "guestbook");
   const source = join(repository, "examples", "guestbook");
   await cp(source, folder, {
@@ -16,8 +24,6 @@ export async function setupGuestbook(bench) {
   const linked = ["", ...(await readdir(join(source, "packages"))).map((name) => join("packages", name))];
   for (const part of linked) await symlink(join(source, part, "node_modules"), join(folder, part, "node_modules"));
   await bench.run(["git", "init", "--quiet", folder]);
-  say("setup: infra, and the template database of the guestbook");
-  await bench.harness(folder, "setup");
   return folder;
 }
 

@@ -1,8 +1,9 @@
 import { HarnessError } from "../../shared/errors.ts";
 import type { InfraRecord } from "../record.ts";
-import { endpointOf, findEndpoint } from "./endpoint.ts";
+import { type Endpoint, endpointOf, findEndpoint } from "./endpoint.ts";
 import { openEngine } from "./engine.ts";
 import { agreeOnImages } from "./images.ts";
+import { type Owner, requireOwnProject } from "./owner.ts";
 
 /** What the containers run with, as the record of the running infra keeps it. */
 export type ComposeSettings = NonNullable<InfraRecord["compose"]>;
@@ -14,19 +15,29 @@ const usualProject = "agent-infra";
 
 /**
  * What to run with: what the variables say, else what infra runs with already. ENGINE_DIFFERS when they name another
- * engine or project than the one that the running infra is in.
+ * engine or project than the one that the running infra is in; NAME_FOREIGN for a new project that is somebody else's.
  */
-export async function agreeOnCompose(known: ComposeSettings | undefined, env: Env): Promise<ComposeSettings> {
+export async function agreeOnCompose(
+  known: ComposeSettings | undefined,
+  env: Env,
+  owner: Owner,
+): Promise<ComposeSettings> {
   const project = env["AGENT_COMPOSE_PROJECT"] || known?.project || usualProject;
   requireProjectName(project);
   const asked = env["DOCKER_HOST"] || env["DOCKER_CONTEXT"] || known === undefined;
-  const endpoint = asked ? await findEndpoint(env) : await endpointOf(known.engine, env);
+  const endpoint = asked ? await findEndpoint(env) : await endpointOf(known, env);
   if (known !== undefined) requireSame(known, project, endpoint.host);
   const images = agreeOnImages(env, known?.images);
   if (known !== undefined) return { ...known, images };
   const engine = await openEngine(endpoint);
-  return { project, engine: endpoint.host, images, browserNetwork: await engine.browserNetwork() };
+  await requireOwnProject(engine, project, owner);
+  return { project, ...engineOf(endpoint), images, browserNetwork: await engine.browserNetwork() };
 }
+
+const engineOf = ({ host, certFolder }: Endpoint): Pick<ComposeSettings, "engine" | "certFolder"> => ({
+  engine: host,
+  ...(certFolder === undefined ? {} : { certFolder }),
+});
 
 function requireSame(known: ComposeSettings, project: string, engine: string): void {
   const differing = [
@@ -46,8 +57,6 @@ function requireProjectName(project: string): void {
   throw new HarnessError(
     "CONFIG_INVALID",
     `AGENT_COMPOSE_PROJECT is ${JSON.stringify(project)}, which compose refuses.`,
-    {
-      hint: "Use lower-case letters, digits, dashes and underscores, beginning with a letter or digit.",
-    },
+    { hint: "Use lower-case letters, digits, dashes and underscores, beginning with a letter or digit." },
   );
 }

@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { HarnessError } from "../../shared/errors.ts";
-import type { HomePaths } from "../../shared/paths.ts";
-import { templatePath } from "../../shared/paths.ts";
+import { type HomePaths, templatePath } from "../../shared/paths.ts";
 import { type RunResult, runCommand } from "../../shared/run-command.ts";
 import type { Endpoint } from "./endpoint.ts";
 
@@ -32,7 +32,7 @@ export async function findCompose(env: Env): Promise<ComposeCommand> {
       ? "Neither `docker compose` nor `docker-compose` works here."
       : `${found.map((one) => `${one.argv.join(" ")} is ${one.version}`).join(", ")}: ${oldestVersion.join(".")} is the oldest that will do.`;
   throw new HarnessError("COMPOSE_MISSING", what, {
-    hint: "Install the compose plugin (Debian, Ubuntu: apt-get install docker-compose-plugin; else https://docs.docker.com/compose/install), or set infra.driver to embedded.",
+    hint: "Install the compose plugin (Docker's packages for Debian and Ubuntu: apt-get install docker-compose-plugin; others: https://docs.docker.com/compose/install), or set infra.driver to embedded.",
   });
 }
 
@@ -43,7 +43,8 @@ async function versionOf(argv: readonly string[], env: Env): Promise<string | un
       env: definedOnly(env),
       timeout: 20_000,
     });
-    return /\d+\.\d+[.\d]*/.exec(stdout)?.[0];
+    // One built by hand may have a word in its place.
+    return /\d+\.\d+[.\d]*/.exec(stdout)?.[0] ?? stdout.trim();
   } catch {
     // Not there, or a docker command without the plugin: both mean to look further.
     return undefined;
@@ -76,26 +77,33 @@ export async function runCompose(
   options: { signal?: AbortSignal; timeoutMs: number },
 ): Promise<RunResult> {
   const argv = [...project.command.argv, ...projectArgs(project), ...args];
-  return await runCommand(argv, { cwd: project.paths.compose, env: composeEnv(project), ...options });
+  const cwd = await ensureFolder(project);
+  return await runCommand(argv, { cwd, env: composeEnv(project), ...options });
 }
 
 /** Runs a compose command that prints JSON, and reads what it printed. */
 export async function askCompose(project: ComposeProject, args: readonly string[]): Promise<unknown[]> {
   const [program = "", ...first] = project.command.argv;
   const { stdout } = await exec(program, [...first, ...projectArgs(project), ...args], {
-    cwd: project.paths.compose,
+    cwd: await ensureFolder(project),
     env: composeEnv(project),
     timeout: 60_000,
   });
   return readJsonOutput(stdout);
 }
 
-/** Compose prints one array, or since 2.21 one document a line: the documents, either way. */
+/** Compose prints one array, or since 2.21 one document a line: the documents, either way. Warnings may come first. */
 export function readJsonOutput(text: string): unknown[] {
-  const trimmed = text.trim();
-  if (trimmed === "") return [];
-  if (trimmed.startsWith("[")) return JSON.parse(trimmed) as unknown[];
-  return trimmed.split("\n").map((line): unknown => JSON.parse(line));
+  const lines = text.split("\n").map((line) => line.trim());
+  const array = lines.findIndex((line) => line.startsWith("[{") || line === "[" || line === "[]");
+  if (array >= 0) return JSON.parse(lines.slice(array).join("\n")) as unknown[];
+  return lines.filter((line) => line.startsWith("{")).map((line): unknown => JSON.parse(line));
+}
+
+/** Where compose stands. Made by the first command that runs: that it is there says that the driver was used. */
+async function ensureFolder({ paths }: ComposeProject): Promise<string> {
+  await mkdir(paths.compose, { recursive: true, mode: 0o700 });
+  return paths.compose;
 }
 
 const projectArgs = ({ name, paths }: ComposeProject): string[] => [

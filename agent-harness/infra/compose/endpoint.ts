@@ -18,30 +18,41 @@ export interface Endpoint {
   certFolder?: string;
 }
 
-const usual = "unix:///var/run/docker.sock";
+const usualSocket = "/var/run/docker.sock";
 
 /**
  * The engine that `docker` would talk to: DOCKER_HOST, else the context of DOCKER_CONTEXT or of `docker context use`, else
- * the usual socket, else that of a rootless engine. DOCKER_HOST_UNSUPPORTED for one on another machine.
+ * the usual socket, else that of a rootless engine. DOCKER_HOST_UNSUPPORTED for one that is not on this machine.
  */
-export async function findEndpoint(env: Env): Promise<Endpoint> {
-  const endpoint = (await fromEnvironment(env)) ?? (await fromContext(env)) ?? (await fromSocket(env));
+export async function findEndpoint(env: Env, socket = usualSocket): Promise<Endpoint> {
+  const found = fromEnvironment(env) ?? (await fromContext(env)) ?? (await fromSocket(env, socket));
+  const endpoint = { ...found, host: fullAddress(found) };
   requireLocal(endpoint);
   return endpoint;
 }
 
 /** The same engine again, as the record of the running infra names it. */
-export const endpointOf = async (host: string, env: Env): Promise<Endpoint> => {
+export const endpointOf = async ({ engine, certFolder }: KnownEngine, env: Env): Promise<Endpoint> => {
   const found = await findEndpoint(env).catch(() => undefined);
-  return found?.host === host ? found : { host, source: "the running infra" };
+  if (found?.host === engine) return found;
+  return { host: engine, source: "the running infra", ...(certFolder === undefined ? {} : { certFolder }) };
 };
 
-async function fromEnvironment(env: Env): Promise<Endpoint | undefined> {
-  const host = env["DOCKER_HOST"];
+/** An engine as the record of the running infra keeps it. */
+export interface KnownEngine {
+  engine: string;
+  certFolder?: string | undefined;
+}
+
+function fromEnvironment(env: Env): Endpoint | undefined {
+  const host = env["DOCKER_HOST"]?.trim();
   if (!host) return undefined;
-  const folder = env["DOCKER_CERT_PATH"] || dockerFolder(env);
-  const certFolder = host.startsWith("tcp:") && env["DOCKER_TLS_VERIFY"] ? { certFolder: folder } : {};
-  return { host, source: "DOCKER_HOST", ...certFolder };
+  const secured = !host.startsWith("unix:") && env["DOCKER_TLS_VERIFY"];
+  return {
+    host,
+    source: "DOCKER_HOST",
+    ...(secured ? { certFolder: env["DOCKER_CERT_PATH"] || dockerFolder(env) } : {}),
+  };
 }
 
 const contextMeta = z.object({ Endpoints: z.object({ docker: z.object({ Host: z.string() }) }) });
@@ -74,26 +85,37 @@ async function currentContext(env: Env): Promise<string | undefined> {
   return z.object({ currentContext: z.string().optional() }).safeParse(config).data?.currentContext;
 }
 
-async function fromSocket(env: Env): Promise<Endpoint> {
+async function fromSocket(env: Env, socket: string): Promise<Endpoint> {
   const runtime = env["XDG_RUNTIME_DIR"];
   const rootless = runtime === undefined ? undefined : join(runtime, "docker.sock");
-  const socket = usual.slice("unix://".length);
   if (rootless !== undefined && !(await exists(socket)) && (await exists(rootless))) {
     return { host: `unix://${rootless}`, source: "the socket of a rootless engine" };
   }
-  return { host: usual, source: "the usual socket" };
+  return { host: `unix://${socket}`, source: "the usual socket" };
+}
+
+const tcpAddress = /^tcp:\/\/(\[[^\]]*\]|[^:/@]*)(?::(\d{1,5}))?\/?$/;
+
+/** What the docker command makes of a short address: `tcp://` of one without a protocol, its usual socket and ports. */
+function fullAddress({ host, certFolder }: Endpoint): string {
+  if (host === "" || host === "unix://") return `unix://${usualSocket}`;
+  const found = tcpAddress.exec(host.includes("://") ? host : `tcp://${host}`);
+  if (found === null) return host;
+  const [, name, port = certFolder === undefined ? "2375" : "2376"] = found;
+  return `tcp://${name || "localhost"}:${port}`;
 }
 
 /** The services listen on the engine's loopback: an engine elsewhere would put them where no stack reaches them. */
 function requireLocal({ host, source }: Endpoint): void {
-  if (host.startsWith("unix://")) return;
-  const web = host.replace(/^tcp:/, "http:");
-  const name = host.startsWith("tcp://") && URL.canParse(web) ? new URL(web).hostname : "";
-  if (["localhost", "127.0.0.1", "[::1]"].includes(name)) return;
+  if (host.startsWith("unix:///")) return;
+  const [, name = "", port] = tcpAddress.exec(host) ?? [];
+  if (/^(localhost|\[::1\]|127(\.\d{1,3}){3})$/.test(name) && Number(port) < 65_536) return;
+  // An address may hold a password.
+  const shown = host.replace(/\/\/[^/@]*@/, "//");
   throw new HarnessError(
     "DOCKER_HOST_UNSUPPORTED",
-    `The Docker engine of ${source} is ${host}: the shared services have to run on this machine.`,
-    { hint: "Unset DOCKER_HOST or choose a local context, or set infra.driver to embedded." },
+    `The Docker engine of ${source} is ${shown}: the shared services have to run on this machine, behind a unix socket (unix:///…) or on its loopback (tcp://127.0.0.1:…).`,
+    { hint: "Unset DOCKER_HOST or choose a local context (docker context ls), or set infra.driver to embedded." },
   );
 }
 

@@ -1,23 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { userInfo } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type Dockerode from "dockerode";
-import { errorNumber, errorText, HarnessError } from "../../shared/errors.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { isMissing, requireVersion, unanswered, withoutCertificates } from "./engine-errors.ts";
+import { containerNames, volumeNames } from "./names.ts";
+import { networkOf } from "./network.ts";
 
 /*
  * The one home of dockerode: everything that is asked of a Docker engine directly. What starts and stops the containers
  * is the compose command, in command.ts.
  */
 
-/** Labels that compose puts on what it makes; the last two are ours, from the compose file. */
+/** Labels that compose puts on what it makes; the last three are ours, from the compose file. */
 export const labels = {
   project: "com.docker.compose.project",
   service: "com.docker.compose.service",
   machine: "agent-harness.machine",
   home: "agent-harness.home",
+  ports: "agent-harness.ports",
 } as const;
 
 /** One container of a compose project. */
@@ -37,92 +39,124 @@ export interface VolumeFacts {
   labels: Readonly<Record<string, string>>;
 }
 
-/** An open connection to one engine. Nothing has to be closed. */
+/** One engine, which answered. Nothing has to be closed. Its questions throw DOCKER_UNAVAILABLE when it no longer does. */
 export interface Engine {
   readonly endpoint: Endpoint;
+  readonly version: string;
   /** For logs, events, exec and pulls, each in its own file. */
   readonly docker: Dockerode;
-  version(): Promise<string>;
   /** `host` where a container may share the network of this machine itself; Docker Desktop and rootless engines have their own. */
   browserNetwork(): Promise<"host" | "bridge">;
+  /** All that are labelled as the project's, and those that bear a name which compose would give to ours. */
   containers(project: string): Promise<ContainerFacts[]>;
   volumes(project: string): Promise<VolumeFacts[]>;
+  /** All that carry a label (`name=value`), of whatever project. */
+  labelled(label: string): Promise<{ containers: ContainerFacts[]; volumes: VolumeFacts[] }>;
+  /** The container that publishes a port of this machine. */
+  findPublisher(port: number): Promise<ContainerFacts | undefined>;
   inspect(id: string): Promise<Dockerode.ContainerInspectInfo>;
+  /** Whether it counts and limits the memory of containers; a rootless engine may lack the control groups for it. */
+  countsMemory(): Promise<boolean>;
   /** Memory in use without the page cache, and its limit, in bytes. */
   memory(id: string): Promise<{ usedBytes: number; limitBytes: number }>;
   hasImage(name: string): Promise<boolean>;
+  /** Asks the image's registry for it, for so long at most; throws when it has none, or does not answer. */
+  findInRegistry(image: string, limitMs: number): Promise<void>;
   events(options: Dockerode.GetEventsOptions): Promise<Readable>;
 }
 
 /** How long the engine may take to answer a simple question, in ms. */
-const timeoutMs = 20_000;
+const usualLimitMs = 10_000;
 
-/** Connects to an engine and asks it whether it is there: DOCKER_UNAVAILABLE or DOCKER_FORBIDDEN when not. */
-export async function openEngine(endpoint: Endpoint): Promise<Engine> {
-  const docker = await connect(endpoint);
-  try {
-    await ping(docker, { abortSignal: AbortSignal.timeout(timeoutMs) });
-  } catch (error) {
-    throw explain(error, endpoint);
-  }
-  const filters = (project: string) => ({ label: [`${labels.project}=${project}`] });
+/** Asks the engine at an address who it is: DOCKER_UNAVAILABLE or DOCKER_FORBIDDEN when it is none that we can use. */
+export async function openEngine(endpoint: Endpoint, { limitMs = usualLimitMs } = {}): Promise<Engine> {
+  // Two: what follows logs, events and pulls may be silent for long.
+  const [docker, asked] = await Promise.all([connect(endpoint), connect(endpoint, limitMs)]);
+  const ask = async <T>(question: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    try {
+      return await question();
+    } catch (error) {
+      if (isMissing(error)) throw error;
+      throw unanswered(error, endpoint, performance.now() - start < limitMs ? {} : { limitMs });
+    }
+  };
+  const list = async (filters: Record<string, string[]>, all = true): Promise<ContainerFacts[]> =>
+    (await ask(() => asked.listContainers({ all, filters }))).map(readContainer);
+  const listVolumes = async (filters: Record<string, string[]> = {}): Promise<VolumeFacts[]> => {
+    const { Volumes } = await ask(() => asked.listVolumes({ filters }));
+    return (Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, labels: Labels ?? {} }));
+  };
   return {
     endpoint,
     docker,
-    version: async () => (await docker.version()).Version,
-    browserNetwork: async () => networkOf(await docker.info()),
+    version: requireVersion(await ask(() => asked.version()), endpoint),
+    browserNetwork: async () => networkOf(await ask(() => asked.info())),
+    countsMemory: async () => ((await ask(() => asked.info())) as { MemoryLimit?: boolean }).MemoryLimit !== false,
     containers: async (project) => {
-      const all = await docker.listContainers({ all: true, filters: filters(project) });
-      return all.map(readContainer);
+      const [labelled, named] = await Promise.all([
+        list({ label: [`${labels.project}=${project}`] }),
+        list({ name: containerNames(project).map((name) => `^/${name}$`) }),
+      ]);
+      return [...new Map([...labelled, ...named].map((one) => [one.id, one])).values()];
     },
     volumes: async (project) => {
-      const { Volumes } = await docker.listVolumes({ filters: filters(project) });
-      return (Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, labels: Labels ?? {} }));
+      const names = volumeNames(project);
+      const all = await listVolumes();
+      return all.filter((one) => one.labels[labels.project] === project || names.includes(one.name));
     },
-    inspect: async (id) => await docker.getContainer(id).inspect(),
-    memory: async (id) => await readMemory(docker, id),
-    hasImage: async (name) => await hasImage(docker, name),
+    labelled: async (label) => {
+      const [containers, volumes] = await Promise.all([list({ label: [label] }), listVolumes({ label: [label] })]);
+      return { containers, volumes };
+    },
+    findPublisher: async (port) => (await list({ publish: [String(port)] }, false))[0],
+    inspect: (id) => ask(() => asked.getContainer(id).inspect()),
+    memory: async (id) =>
+      readMemory(await ask(() => asked.getContainer(id).stats({ stream: false, "one-shot": true }))),
+    hasImage: async (name) => await hasImage(() => ask(() => asked.getImage(name).inspect())),
+    findInRegistry: async (image, registryLimitMs) => {
+      // With a limit of its own, since it takes no signal.
+      const patient = await connect(endpoint, registryLimitMs);
+      await patient.getImage(image).distribution();
+    },
     // Its types know no answer where there is a signal.
-    events: async (options) => (await docker.getEvents(options)) as unknown as Readable,
+    events: async (options) => (await ask(() => docker.getEvents(options))) as unknown as Readable,
   };
 }
 
-/** Its types leave the options out. */
-const ping = (docker: Dockerode, options: { abortSignal: AbortSignal }): Promise<unknown> =>
-  (docker.ping as (options: { abortSignal: AbortSignal }) => Promise<unknown>).call(docker, options);
+async function connect(endpoint: Endpoint, timeout?: number): Promise<Dockerode> {
+  const { host, certFolder } = endpoint;
+  const limit = timeout === undefined ? {} : { timeout };
+  if (host.startsWith("unix://")) return newClient({ socketPath: host.slice("unix://".length), ...limit });
+  const { hostname, port } = new URL(host.replace(/^tcp:/, "http:"));
+  const place = { host: hostname, port, ...limit };
+  if (certFolder === undefined) return newClient({ ...place, protocol: "http" });
+  const [ca, cert, key] = await readCertificates(certFolder, endpoint);
+  return newClient({ ...place, protocol: "https", ca, cert, key });
+}
+
+type Certificates = [ca: string, cert: string, key: string];
+
+async function readCertificates(folder: string, endpoint: Endpoint): Promise<Certificates> {
+  const read = (name: string): Promise<string> => readFile(join(folder, name), "utf8");
+  try {
+    return await Promise.all([read("ca.pem"), read("cert.pem"), read("key.pem")]);
+  } catch (error) {
+    throw withoutCertificates(folder, endpoint, error);
+  }
+}
 
 /** Required, not imported: it is heavy, and most commands need no engine (ADR 0011). */
-async function connect({ host, certFolder }: Endpoint): Promise<Dockerode> {
+function newClient(options: Dockerode.DockerOptions): Dockerode {
   const Docker = createRequire(import.meta.url)("dockerode") as typeof Dockerode;
-  if (host.startsWith("unix://")) return new Docker({ socketPath: host.slice("unix://".length) });
-  const { hostname, port } = new URL(host.replace(/^tcp:/, "http:"));
-  const place = { host: hostname, port: Number(port || (certFolder === undefined ? 2375 : 2376)) };
-  if (certFolder === undefined) return new Docker({ ...place, protocol: "http" });
-  const [ca, cert, key] = await Promise.all(
-    ["ca.pem", "cert.pem", "key.pem"].map((name) => readFile(join(certFolder, name), "utf8")),
-  );
-  return new Docker({ ...place, protocol: "https", ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
-}
-
-function explain(error: unknown, { host, source }: Endpoint): HarnessError {
-  if (errorNumber(error) === "EACCES") {
-    const { username } = userInfo();
-    return new HarnessError("DOCKER_FORBIDDEN", `${username} may not use the Docker engine at ${host} (${source}).`, {
-      hint: `Run: sudo usermod -aG docker ${username}, then log in again. Or set infra.driver to embedded.`,
-      cause: error,
-    });
+  const { DOCKER_HOST: theirs } = process.env;
+  // It would go to this process's DOCKER_HOST, whatever it is told: the record of the running infra may say otherwise.
+  delete process.env["DOCKER_HOST"];
+  try {
+    return new Docker(options);
+  } finally {
+    if (theirs !== undefined) process.env["DOCKER_HOST"] = theirs;
   }
-  const why = errorNumber(error) ?? errorText(error);
-  return new HarnessError("DOCKER_UNAVAILABLE", `No Docker engine answers at ${host} (${source}): ${why}.`, {
-    hint: "Start Docker, or set DOCKER_HOST to where it is, or set infra.driver to embedded.",
-    cause: error,
-  });
-}
-
-function networkOf(info: { SecurityOptions?: string[]; OperatingSystem?: string }): "host" | "bridge" {
-  const rootless = (info.SecurityOptions ?? []).some((option) => option.includes("name=rootless"));
-  const elsewhere = process.platform !== "linux" || info.OperatingSystem === "Docker Desktop";
-  return rootless || elsewhere ? "bridge" : "host";
 }
 
 const readContainer = ({ Id, Names, Image, State, Labels }: Dockerode.ContainerInfo): ContainerFacts => ({
@@ -135,23 +169,18 @@ const readContainer = ({ Id, Names, Image, State, Labels }: Dockerode.ContainerI
 });
 
 /** As `docker stats` counts: what the kernel can take back at once is not in use. Both kinds of control groups. */
-async function readMemory(docker: Dockerode, id: string): Promise<{ usedBytes: number; limitBytes: number }> {
-  const { memory_stats: memory } = await docker.getContainer(id).stats({ stream: false, "one-shot": true });
+function readMemory({ memory_stats: memory }: Dockerode.ContainerStats): { usedBytes: number; limitBytes: number } {
   const stats: Readonly<Record<string, number | undefined>> = { ...memory?.stats };
   const cache = stats["total_inactive_file"] ?? stats["inactive_file"] ?? 0;
   return { usedBytes: Math.max(0, (memory?.usage ?? 0) - cache), limitBytes: memory?.limit ?? 0 };
 }
 
-async function hasImage(docker: Dockerode, name: string): Promise<boolean> {
+async function hasImage(inspect: () => Promise<unknown>): Promise<boolean> {
   try {
-    await docker.getImage(name).inspect();
+    await inspect();
     return true;
   } catch (error) {
     if (isMissing(error)) return false;
     throw error;
   }
 }
-
-/** Whether the engine said that there is no such thing. */
-export const isMissing = (error: unknown): boolean =>
-  typeof error === "object" && error !== null && "statusCode" in error && error.statusCode === 404;

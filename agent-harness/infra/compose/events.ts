@@ -4,17 +4,22 @@ import { type Engine, labels } from "./engine.ts";
 
 /** What happened to one container of the project. */
 export interface ContainerEvent {
+  /** The container's id. */
+  container: string;
   /** The service's name in the compose file. */
   service: string;
   /** Docker's word: `start`, `die`, `oom`, `health_status: healthy` … */
   action: string;
+  /** When, by the engine's own clock, in s since 1970. */
+  atSeconds: number;
   /** Of a container that ended. */
   exitCode?: number;
 }
 
 const schema = z.object({
   Action: z.string(),
-  Actor: z.object({ Attributes: z.record(z.string(), z.string()) }),
+  timeNano: z.number(),
+  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
 });
 
 /** Gives each thing that happens to the project's containers, as it happens, until the signal ends it. */
@@ -32,8 +37,11 @@ export async function watchEvents(
     for await (const line of createInterface({ input: stream })) {
       const event = schema.safeParse(JSON.parse(line)).data;
       if (event === undefined) continue;
-      const { [labels.service]: service = "", exitCode } = event.Actor.Attributes;
-      onEvent({ service, action: event.Action, ...(exitCode === undefined ? {} : { exitCode: Number(exitCode) }) });
+      const { ID: container, Attributes } = event.Actor;
+      const atSeconds = event.timeNano / 1e9;
+      const { [labels.service]: service = "", exitCode } = Attributes;
+      const ended = exitCode === undefined ? {} : { exitCode: Number(exitCode) };
+      onEvent({ container, service, action: event.Action, atSeconds, ...ended });
     }
   };
   return { ended: read().catch(() => undefined) };

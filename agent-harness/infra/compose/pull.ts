@@ -1,9 +1,8 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { errorText, HarnessError } from "../../shared/errors.ts";
-import type { Progress } from "../../shared/progress.ts";
-import { withStep } from "../../shared/progress.ts";
+import { HarnessError } from "../../shared/errors.ts";
+import { type Progress, withStep } from "../../shared/progress.ts";
 import type { ServiceId } from "../services.ts";
 import type { Engine } from "./engine.ts";
+import { engineWords } from "./engine-errors.ts";
 import { type Images, imageVariables } from "./images.ts";
 
 /** How long a registry may take to say whether it has an image, in ms. */
@@ -25,21 +24,26 @@ export async function pullMissing(
 }
 
 /** Whether a registry answers that it has the image; asked by the engine, so it is the engine's network that counts. */
-export async function canPull(engine: Engine, image: string): Promise<boolean> {
+export async function canPull(engine: Engine, image: string, limitMs = askLimitMs): Promise<boolean> {
   try {
-    const late = delay(askLimitMs, "late", { ref: false });
-    return (await Promise.race([engine.docker.getImage(image).distribution(), late])) !== "late";
+    await engine.findInRegistry(image, limitMs);
+    return true;
   } catch {
-    // Refused, unknown or out of reach: all of them mean that the pull would fail.
+    // Refused, unknown, out of reach or too slow: all of them mean that the pull would fail.
     return false;
   }
 }
 
-/** IMAGE_UNAVAILABLE for an image that cannot be had, with what to do about it. */
-export function unavailable(id: ServiceId, image: string, why: string, cause?: unknown): HarnessError {
-  return new HarnessError("IMAGE_UNAVAILABLE", `The image ${image} of ${id} cannot be pulled: ${why}`, {
-    hint: `Set ${imageVariables[id]} to an image that you have. If its registry asks who you are: docker login, then docker pull ${image}, then the same command again.`,
-    leftBehind: "nothing that runs; layers that were pulled are kept",
+/** IMAGE_UNAVAILABLE for an image that cannot be had, with what to do about it; DISK_FULL where there is no room for it. */
+export function imageError(id: ServiceId, image: string, why: string, cause?: unknown): HarnessError {
+  const full = /no space left on device/i.test(why);
+  const hint = full
+    ? "Free some space where Docker keeps its images (look with docker system df), then run the same command again."
+    : `Set ${imageVariables[id]} to an image that you have. If its registry asks who you are: docker login, then docker pull ${image}, then the same command again.`;
+  const code = full ? "DISK_FULL" : "IMAGE_UNAVAILABLE";
+  return new HarnessError(code, `The image ${image} of ${id} cannot be pulled: ${why}`, {
+    hint,
+    leftBehind: "what ran before, and the layers that were pulled",
     context: { image, service: id },
     cause,
   });
@@ -67,7 +71,7 @@ async function pull(engine: Engine, id: ServiceId, image: string, onText: (text:
       engine.docker.modem.followProgress(stream, end, show);
     });
   } catch (error) {
-    throw unavailable(id, image, errorText(error), error);
+    throw imageError(id, image, engineWords(error), error);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DriverContext } from "../driver.ts";
 import type { ComposeSettings } from "./agree.ts";
+import { localhostIsTheMachine } from "./localhost.ts";
 import { secretsFolder } from "./secrets.ts";
 
 /** Every variable that templates/docker-compose.agent.yml reads; none of them is a secret. */
@@ -11,6 +12,10 @@ export function composeVariables(
     AGENT_HARNESS_MACHINE: credentials.machine,
     AGENT_HARNESS_HOME: paths.home,
     AGENT_HARNESS_SECRETS: secretsFolder(paths),
+    // Read back by find-own.ts.
+    AGENT_HARNESS_PORTS: Object.entries(ports)
+      .map(([name, port]) => `${name}=${port}`)
+      .join(" "),
     AGENT_DB_IMAGE: images.postgres,
     AGENT_MINIO_IMAGE: images.s3,
     AGENT_BROWSER_IMAGE: images.browser,
@@ -27,5 +32,6 @@ export function composeVariables(
     AGENT_BROWSER_NETWORK: browserNetwork,
     // In a network of its own it has to listen on that; the published port is on loopback either way.
     AGENT_BROWSER_HOST: browserNetwork === "host" ? "127.0.0.1" : "0.0.0.0",
+    AGENT_BROWSER_NODE_OPTIONS: browserNetwork === "host" ? "" : localhostIsTheMachine(),
   };
 }

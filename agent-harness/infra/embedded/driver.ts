@@ -7,6 +7,7 @@ import { findProcesses, openProcesses, type Processes, toApp } from "../../share
 import { withStep } from "../../shared/progress.ts";
 import type { DriverContext, DriverView, InfraDriver } from "../driver.ts";
 import { checkService } from "../health.ts";
+import { noContainer } from "../no-container.ts";
 import { requireServicePorts } from "../service-ports.ts";
 import { type Infra, type ServiceId, serviceIds } from "../services.ts";
 import { prepareService, serviceLog, settingsHash } from "./services.ts";
@@ -32,6 +33,9 @@ export function openEmbedded(context: DriverContext): InfraDriver {
       await Promise.all(
         ids.map((service) => followLines(serviceLog(paths, service), follow, (line) => onLine({ service, line }))),
       );
+    },
+    exec: async (id, _, { agentId }) => {
+      throw noContainer(id, "the services run by the driver embedded", agentId);
     },
     [Symbol.asyncDispose]: async () => undefined,
   };

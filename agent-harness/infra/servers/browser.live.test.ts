@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-browserContract(() => url());
+browserContract(url);
 
 /** The status that a request gets; an upgrade that succeeds is 101. */
 function statusOf(running: RunningServer, headers: Record<string, string>, path = "/"): Promise<number> {

@@ -31,7 +31,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-mailContract(() => ({ smtpPort: server.smtpPort, webUrl: webUrl() }));
+mailContract(() => ({ smtpPort: server.smtpPort, webUrl: webUrl() }), ["maildev"]);
 
 it("keeps the newest mails, on disk too, and over a restart", async () => {
   const mail = openMail({ webUrl: webUrl() });

@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-bucketsContract(connection);
+bucketsContract(connection, { versions: false, hidesBelowObjects: false });
 
 /** Sends a request with exactly this path: fetch would tidy it up. */
 function send(method: string, path: string, headers: Record<string, string> = {}): Promise<number> {
