@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Engine, openEngine } from "../infra/compose/engine.ts";
+import { containerTail } from "../infra/compose/logs.ts";
 import { findRecord } from "../infra/record.ts";
 import { homePaths, packageRoot } from "../shared/paths.ts";
 import { findExecutable } from "../shared/words.ts";
@@ -36,7 +37,7 @@ describe.skipIf(!hasDocker)("with Docker: exec --in", () => {
   });
   afterAll(async () => {
     await h?.[Symbol.asyncDispose]();
-    await rm(repo, { recursive: true, force: true });
+    if (repo !== undefined) await rm(repo, { recursive: true, force: true });
   });
 
   /** Starts `agent-cli 33 …` in a process of its own, whose input stays open. */
@@ -188,6 +189,9 @@ describe.skipIf(!hasDocker)("with Docker: exec --in", () => {
     afterEach(async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
       await vanishes(mark);
+      // Postgres starts over when a killed process is left for it to collect.
+      const { id } = await containerOf("db");
+      expect((await containerTail(engine, id, 100)).join("\n")).not.toContain("server processes terminated");
     });
 
     /** Starts a shell script that bears the mark, and waits until it runs. */

@@ -69,15 +69,20 @@ it("says yes only when every service says its first word and the PM2 daemon is t
   expect(await infraIsUp(paths, infra)).toBe(false);
 });
 
-it("says no to a Postgres that is starting up, and to a port that takes connections for nobody", async () => {
+it("says no to what is starting up, and to a port that takes connections for nobody", async () => {
   await listen(join(paths.pm2, "rpc.sock"));
-  const [postgres, , , mail] = await listenAll();
+  const [postgres, s3, , mail] = await listenAll();
   expect(await infraIsUp(paths, infra)).toBe(true);
   await close(postgres);
   const starting = await listen(ports[0] ?? 0, "E\0\0\0SFATAL\0C57P03");
   expect(await infraIsUp(paths, infra)).toBe(false);
   await close(starting);
   await listen(ports[0] ?? 0, words[0]);
+  await close(s3);
+  const minio = await listen(ports[1] ?? 0, "HTTP/1.1 503 Service Unavailable\r\n");
+  expect(await infraIsUp(paths, infra)).toBe(false);
+  await close(minio);
+  await listen(ports[1] ?? 0, words[1]);
   expect(await infraIsUp(paths, infra)).toBe(true);
   // As Docker does for a container in which nobody listens yet.
   await close(mail);

@@ -31,12 +31,15 @@ export async function infraIsUp(paths: HomePaths, infra: Infra): Promise<boolean
 
 const http = (line: string): string => `${line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
 
+/** How an answer begins that is no failure of the server: MinIO refuses with 503 as long as it is starting up. */
+const answered = /^HTTP\/1\.[01] [1-4]/;
+
 /** What each service is asked, and how a good answer begins: Postgres wants a password (R); one that is starting up refuses (E). */
-const questions: Readonly<Record<ServiceId, { ask: Buffer | string; answer: string }>> = {
-  postgres: { ask: startupMessage(), answer: "R" },
-  s3: { ask: http("HEAD /minio/health/live"), answer: "HTTP/" },
-  browser: { ask: http("GET /json/version"), answer: "HTTP/" },
-  mail: { ask: http("HEAD /"), answer: "HTTP/" },
+const questions: Readonly<Record<ServiceId, { ask: Buffer | string; answer: RegExp }>> = {
+  postgres: { ask: startupMessage(), answer: /^R/ },
+  s3: { ask: http("HEAD /"), answer: answered },
+  browser: { ask: http("GET /json/version"), answer: answered },
+  mail: { ask: http("HEAD /"), answer: answered },
 };
 
 /** The first message of a client of Postgres: length, protocol 3.0, who it is and what it wants. */
@@ -61,7 +64,7 @@ function speaks(id: ServiceId, port: number): Promise<boolean> {
     };
     socket.setTimeout(limitMs, () => end(false));
     socket.once("connect", () => socket.write(questions[id].ask));
-    socket.once("data", (data) => end(data.toString("latin1").startsWith(questions[id].answer)));
+    socket.once("data", (data) => end(questions[id].answer.test(data.toString("latin1"))));
     // Refused, or ended without a word.
     socket.once("error", () => end(false));
     socket.once("close", () => resolve(false));

@@ -105,12 +105,16 @@ async function switchFrom(
   known: InfraRecord,
   context: Omit<Parameters<typeof openDriver>[1], "record">,
 ): Promise<void> {
-  context.progress({
-    type: "note",
-    text: `The services of the driver ${known.driver} are stopped; their data is kept.`,
-  });
-  await using before = await openDriver(known.driver, { ...context, record: known });
-  await before.stop();
+  const { progress } = context;
+  try {
+    await using before = await openDriver(known.driver, { ...context, record: known });
+    progress({ type: "note", text: `The services of the driver ${known.driver} are stopped; their data is kept.` });
+    await before.stop();
+  } catch (error) {
+    if (!(error instanceof HarnessError) || error.code !== "DOCKER_UNAVAILABLE") throw error;
+    // An engine that is gone runs nothing, and must not keep infra from running without it.
+    progress({ type: "note", text: `${error.message} What it has of infra is left as it is.` });
+  }
 }
 
 /** The services to start: those that do not run or do not answer, and those whose settings changed, unless a stack uses them. */

@@ -47,12 +47,13 @@ describe.skipIf(!hasDocker)("with Docker: stacks on containers", () => {
   });
   afterAll(async () => await h?.[Symbol.asyncDispose]());
 
-  /** Everything of both stacks works now, by the same processes as ever. */
+  /** Both stacks work again, by the same processes as ever: what the killed service held of theirs they make anew. */
   async function expectWell(pids: readonly unknown[]): Promise<void> {
     for (const id of ids) {
-      // A pool that has lost its connections makes new ones with the next request.
-      await until(`agent ${id} to be healthy`, async () => (await h.agent(repo, String(id), "health")).exitCode === 0);
-      expect((await fetch(api(id, "/after"), { method: "POST" })).status).toBe(200);
+      const isWell = async (): Promise<boolean> =>
+        (await h.agent(repo, String(id), "health")).exitCode === 0 &&
+        (await fetch(api(id, "/after"), { method: "POST" })).status === 200;
+      await until(`agent ${id} to be well`, isWell, 20_000);
     }
     expect(await Promise.all(ids.map((id) => h.pids(id)))).toEqual(pids);
   }

@@ -12,6 +12,7 @@ import { refused } from "../../testing/config-folder.ts";
 import { openContainers, type TestContainers } from "../../testing/container-failures.ts";
 import { hasDocker } from "../../testing/docker.ts";
 import { freePorts } from "../../testing/ports.ts";
+import { until } from "../../testing/until.ts";
 import { chooseDriver } from "../choose-driver.ts";
 import { findRecord, newRecord, writeRecord } from "../record.ts";
 import { resolveInfra } from "../resolve.ts";
@@ -53,7 +54,11 @@ describe.skipIf(!hasDocker)("with Docker: what goes wrong", () => {
       expect(status.exitCode).toBe(1);
       expect(status.stderr).toContain("No Docker engine answers at");
       expect(status.stdout.match(/ down /g)).toHaveLength(4);
-      await rm(paths.infra);
+
+      // What the hint says works.
+      const without = await c.withEnv(gone, () => c.infra("up", "--driver", "embedded"));
+      expect(without.exitCode, without.stderr).toBe(0);
+      expect(without.stderr).toContain("What it has of infra is left as it is.");
     });
 
     it.each(["foo", "http://x", "ssh://host", "tcp://10.0.0.1:2375"])("is nonsense or elsewhere: %s", async (host) => {
@@ -132,17 +137,30 @@ describe.skipIf(!hasDocker)("with Docker: what goes wrong", () => {
       // Newer compose tells of the first end, the engine's events of the second.
       expect(stderr).toMatch(/image \S+\) (ends again and again,|ended) with code 3\./);
       expect(stderr).toContain("Its last lines:\nout of cheese");
-      expect(stderr).toContain(`running: ${project}-db-1, ${project}-headless-browser-1, ${project}-minio-1`);
+      const others = ["db", "headless-browser", "minio"].map((name) => `${project}-${name}-1`);
+      expect(stderr).toContain(
+        `left behind: the container ${project}-mailpit-1; running: ${others.join(", ")}; all data, as it was`,
+      );
       expect(stderr).toContain("next: Run: agent-harness infra logs mail");
       const { settings = {} } = (await findRecord(c.paths)) ?? {};
       expect(Object.keys(settings).sort()).toEqual(["browser", "postgres", "s3"]);
       expect((await c.infra("logs", "mail")).stdout).toContain("mail  out of cheese");
 
+      // Its restarts become ever rarer: the next start does not wait for one.
+      await until("the container to be between two starts", async () => {
+        const { State, RestartCount } = await engine.inspect(`${project}-mailpit-1`);
+        return RestartCount > 4 && State.Restarting;
+      });
+      const notes: string[] = [];
+      const again = c.start("mail", { image, progress: (event) => event.type === "note" && notes.push(event.text) });
+      expect((await refused(again)).message).toContain("out of cheese");
+      expect(notes).toEqual(["mail ended again and again: its container is stopped, then started anew."]);
+
       const before = await engine.containers(project);
       expect((await c.up()).map((one) => one.healthy)).toEqual([true, true, true, true]);
       const kept = new Set((await engine.containers(project)).map((one) => one.id));
-      const others = before.filter((one) => one.service !== "mailpit");
-      expect(others.filter((one) => !kept.has(one.id))).toEqual([]);
+      const gone = before.filter((one) => !kept.has(one.id));
+      expect(gone.map((one) => one.service)).toEqual(["mailpit"]);
     });
 
     it("runs and never becomes healthy: ends at the limit, with what its check says", async () => {
@@ -154,7 +172,7 @@ describe.skipIf(!hasDocker)("with Docker: what goes wrong", () => {
       expect(error.message).toContain("runs, but did not become healthy in time. Its health check says: ");
       expect(error.message).toContain("/mailpit: not found");
       expect(error.message).toContain("Its last lines:\nwaiting for a sign");
-      expect(error.leftBehind).toBe(`running: ${c.project}-mailpit-1; all data, as it was`);
+      expect(error.leftBehind).toBe(`the container ${c.project}-mailpit-1; all data, as it was`);
       await c.start("mail");
     });
 

@@ -60,7 +60,7 @@ export async function explainService(
   const what = `The service ${id} (container ${container.name}, image ${container.image}) ${describeEnd(facts, end)}.${checked}`;
   return new HarnessError("INFRA_DOWN", `${what} Its last lines:\n${said || "(no output)"}`, {
     hint: `Run: agent-harness infra logs ${id}. If the image is the wrong one, set ${imageVariables[id]}.`,
-    leftBehind: await leftBehind(starting),
+    leftBehind: await leftBehind(starting, container.name),
     context: { service: id, container: container.name, image: container.image },
   });
 }
@@ -71,7 +71,7 @@ export async function unreachable(starting: Starting, id: ServiceId, why: string
   const what = `The service ${id} (container ${container?.name ?? "?"}) is healthy by its own check, but does not answer here: ${why}`;
   return new HarnessError("INFRA_DOWN", what, {
     hint: `Run: agent-harness infra logs ${id}`,
-    leftBehind: await leftBehind(starting),
+    leftBehind: await leftBehind(starting, container?.name),
     context: { service: id, container: container?.name },
   });
 }
@@ -162,12 +162,13 @@ async function inItsOwnWords(starting: Starting, tail: readonly string[]): Promi
   });
 }
 
-/** The containers that are there now, by what they do, and the data. */
-async function leftBehind({ engine, settings }: Starting): Promise<string> {
+/** What is there now: the failed container, the others by what they do, and the data. */
+async function leftBehind({ engine, settings }: Starting, failed?: string): Promise<string> {
   const byState = new Map<string, string[]>();
   for (const { name, state } of await engine.containers(settings.project)) {
-    byState.set(state, [...(byState.get(state) ?? []), name]);
+    // Between two of its starts or just after one: its state of this moment says nothing.
+    if (name !== failed) byState.set(state, [...(byState.get(state) ?? []), name]);
   }
-  const containers = [...byState].map(([state, names]) => `${state}: ${names.sort().join(", ")}`);
-  return [...containers, "all data, as it was"].join("; ");
+  const others = [...byState].map(([state, names]) => `${state}: ${names.sort().join(", ")}`);
+  return [...(failed === undefined ? [] : [`the container ${failed}`]), ...others, "all data, as it was"].join("; ");
 }

@@ -65,8 +65,11 @@ interface Holder {
 
 async function processAt(port: number): Promise<Holder> {
   const holder = await findPortHolder(port);
-  const who =
-    holder?.pid === undefined ? "a process that this user cannot see" : `pid ${holder.pid} (${holder.command ?? "?"})`;
+  if (holder === undefined) {
+    return { who: "something that has let it go since", stop: "Run the same command again", context: {} };
+  }
+  const { pid, command = "?" } = holder;
+  const who = pid === undefined ? "a process that this user cannot see" : `pid ${pid} (${command})`;
   return { who, stop: "Stop that process", context: { ...holder } };
 }
 

@@ -6,7 +6,7 @@ import type { Infra, ServiceId } from "../services.ts";
 import { askCompose, runCompose } from "./command.ts";
 import { watchEvents } from "./events.ts";
 import { type ContainerEnd, explainService, explainUp, type Starting, unreachable } from "./explain.ts";
-import { restartHanging } from "./hanging.ts";
+import { restartHanging, stopLooping } from "./hanging.ts";
 import { composeNames, findServiceId } from "./names.ts";
 import { type ComposeParts, ownContainers } from "./parts.ts";
 import { requirePorts } from "./port-taken.ts";
@@ -29,6 +29,7 @@ export async function startContainers(
   const { context, settings, engine } = parts;
   const { progress, record, paths, credentials } = context;
   const containers = new Map([...(await ownContainers(parts))].filter(([id]) => ids.includes(id)));
+  await stopLooping(parts, containers);
   // One that runs holds its own ports, also while it is paused.
   const stopped = ids.filter((id) => !["running", "paused"].includes(containers.get(id)?.state ?? ""));
   await requirePorts(engine, stopped, record.ports);
@@ -62,6 +63,8 @@ export async function startContainers(
 interface StartWatch {
   /** Of each service: resolves with nothing when it is healthy, with its end when it will not come up. */
   outcomes: ReadonlyMap<ServiceId, Promise<ContainerEnd | undefined>>;
+  /** Those that have not come to their outcome. */
+  open: () => ServiceId[];
   /** Aborts when every service came to its outcome, and not each to the good one: compose would go on waiting. */
   hopeless: AbortController;
   /** Until when a service may become healthy, by `Date.now()`. */
@@ -93,7 +96,8 @@ async function watchStart(
     resolvers.delete(id);
     if (lost && resolvers.size === 0) hopeless.abort();
   });
-  return { outcomes, hopeless, stop, ended, limit: Date.now() + waitSeconds * 1000 };
+  const limit = Date.now() + waitSeconds * 1000;
+  return { outcomes, open: () => [...resolvers.keys()], hopeless, stop, ended, limit };
 }
 
 /** Gives the end of a container at the event by which it has ended too often. */
@@ -120,8 +124,12 @@ async function runUp(parts: ComposeParts, starting: Starting, watch: StartWatch,
     ["up", "--detach", ...wait, "--no-deps", "--pull", "never", ...names],
     { signal: watch.hopeless.signal, timeoutMs: (waitSeconds + 60) * 1000 },
   );
-  if (exitCode === 0 || watch.hopeless.signal.aborted) return;
-  throw await explainUp(starting, { failed: await findFailed(parts, starting.ids), tail });
+  const open = watch.open();
+  if (watch.hopeless.signal.aborted || (exitCode === 0 && open.length === 0)) return;
+  const failed = await findFailed(parts, starting.ids);
+  // Asked though it says that all went well: at the limit of --wait-timeout it may end with 0, whatever is not healthy.
+  if (exitCode === 0 && !open.some((id) => failed.includes(id))) return;
+  throw await explainUp(starting, { failed, tail });
 }
 
 /** The services that compose itself calls anything but healthy. */

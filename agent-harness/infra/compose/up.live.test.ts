@@ -2,15 +2,16 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { access, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { configSchema } from "../../shared/config-schema.ts";
 import { homePaths, packageRoot } from "../../shared/paths.ts";
-import { findMarked, listProcesses } from "../../shared/process-tree.ts";
+import { findMarked, listProcesses, treeOf } from "../../shared/process-tree.ts";
 import { infraPortVariables } from "../../shared/settings.ts";
 import { runBin } from "../../testing/bin.ts";
 import { hasDocker } from "../../testing/docker.ts";
 import { openHarness, type TestHarness, writeProject } from "../../testing/harness.ts";
-import { listenersOn } from "../../testing/listening.ts";
+import { listenersOf, listenersOn } from "../../testing/listening.ts";
 import { ownProject } from "../../testing/own-project.ts";
 import { freePorts } from "../../testing/ports.ts";
 import { until } from "../../testing/until.ts";
@@ -162,6 +163,24 @@ describe.skipIf(!hasDocker)("with Docker: infra up", () => {
     expect(found.filter((one) => !one.loopback)).toEqual([]);
   });
 
+  it.runIf(process.platform === "linux" && process.getuid?.() === 0)(
+    "has the browser, which shares the machine's network, listen on loopback only, also at work",
+    async () => {
+      const browser = await chromium.connectOverCDP((await infraNow()).browser.url);
+      try {
+        await (await browser.newPage()).goto("about:blank");
+        const [container] = await inspect(nameOf("browser"));
+        const pids = treeOf(container?.State.Pid ?? 0, await listProcesses()).map((one) => one.pid);
+        expect(pids.length).toBeGreaterThan(3);
+        const found = await listenersOf(pids);
+        expect(found.map((one) => one.port)).toContain(Number(harness.env["AGENT_BROWSER_PORT"]));
+        expect(found.filter((one) => !one.loopback)).toEqual([]);
+      } finally {
+        await browser.close();
+      }
+    },
+  );
+
   it("keeps its secrets in files that only their owner reads, and shows them to nobody", async () => {
     const { postgres, s3 } = JSON.parse(await readFile(paths().credentials, "utf8"));
     const folder = join(paths().compose, "secrets");
@@ -195,7 +214,7 @@ describe.skipIf(!hasDocker)("with Docker: infra up", () => {
       await until("the first line", () => text.includes("\n"));
       await complain("nothing_of_this_name");
       await until("the new line", () => /^postgres {2}.*nothing_of_this_name/m.test(text));
-      await docker("restart", "--time", "1", nameOf("postgres"));
+      await docker("restart", "-t", "1", nameOf("postgres"));
       await until("the line of the restart", () => text.includes("database system is ready to accept connections"));
       await until("postgres to be back", () => ask("SELECT 1").catch(() => false));
       await complain("another_of_this_name");

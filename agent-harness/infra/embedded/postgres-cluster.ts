@@ -119,10 +119,12 @@ async function requireSameMajor(have: string, binaries: string, paths: HomePaths
   const major = /(\d+)/.exec(tail.join(" "))?.[1];
   if (major === have) return;
   throw new HarnessError(
-    "POSTGRES_UNAVAILABLE",
+    "POSTGRES_VERSION_DIFFERS",
     `The data in ${paths.postgresData} is of Postgres ${have}, the server is ${major}.`,
     {
       hint: "Everything in it can be rebuilt but the harness's own database: agent-harness infra destroy --force, then setup.",
+      leftBehind: "the data, as it was",
+      context: { have, server: major },
     },
   );
 }
