@@ -4,9 +4,10 @@ import { HarnessError } from "../shared/errors.ts";
 import { withLock } from "../shared/lock.ts";
 import { harnessDatabase } from "../shared/names.ts";
 import { type HomePaths, removeFolder } from "../shared/paths.ts";
+import { findProcesses } from "../shared/processes.ts";
 import { infraPorts } from "../shared/settings.ts";
 import { findOwn } from "./compose/find-own.ts";
-import { wasUsed } from "./compose/secrets.ts";
+import { findLastEngine, wasUsed } from "./compose/last-engine.ts";
 import { type Credentials, ensureCredentials, newCredentials } from "./credentials.ts";
 import type { DriverContext } from "./driver.ts";
 import { openDriver } from "./open-driver.ts";
@@ -24,6 +25,7 @@ export async function infraDown(options: DownOptions): Promise<string[]> {
       await using driver = await openDriver(name, context);
       stopped.push(...(await driver.stop()));
     }
+    await stopIdleDaemon(options.paths);
     await rm(options.paths.infra, { force: true });
     return stopped;
   });
@@ -47,11 +49,18 @@ export async function infraDestroy(options: DownOptions & { force: boolean }): P
       await driver.stop();
       deleted.push(...(await driver.destroy()));
     }
+    await stopIdleDaemon(paths);
     await removeFolder(paths.compose, paths.home);
     await rm(paths.infra, { force: true });
     await rm(paths.credentials, { force: true });
     return deleted;
   });
+}
+
+/** With either driver PM2 runs the stacks' processes; with nothing left to look after, its daemon goes too. */
+async function stopIdleDaemon(paths: HomePaths): Promise<void> {
+  await using processes = await findProcesses(paths.pm2);
+  if (processes !== undefined && (await processes.list()).length === 0) await processes.stopDaemon();
 }
 
 /** The drivers that may have something running, or with `data` something at all, each with what it is opened with. */
@@ -90,12 +99,14 @@ async function contextOfCompose(
   data: boolean,
 ): Promise<DriverContext | undefined> {
   const mark = credentials === undefined ? { home: paths.home } : { machine: credentials.machine };
-  const found = await findOwn(mark, env, { known: record?.compose, data }).catch((error: unknown) => {
-    // Nothing says that anything runs there: an engine that is away has nothing to stop.
-    const isAway = error instanceof HarnessError && error.kind === "unavailable";
-    if (isAway && record === undefined && !data) return undefined;
-    throw error;
-  });
+  const found = await findOwn(mark, env, { known: record?.compose ?? (await findLastEngine(paths)), data }).catch(
+    (error: unknown) => {
+      // Nothing says that anything runs there: an engine that is away has nothing to stop.
+      const isAway = error instanceof HarnessError && error.kind === "unavailable";
+      if (isAway && record === undefined && !data) return undefined;
+      throw error;
+    },
+  );
   if (found === undefined) return undefined;
   const { machine, ports = infraPorts(env), compose } = found;
   return {

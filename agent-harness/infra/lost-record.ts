@@ -3,7 +3,7 @@ import type { HomePaths } from "../shared/paths.ts";
 import { findMarked } from "../shared/process-tree.ts";
 import { infraPorts } from "../shared/settings.ts";
 import { findOwn } from "./compose/find-own.ts";
-import { wasUsed } from "./compose/secrets.ts";
+import { wasUsed } from "./compose/last-engine.ts";
 import { ensureCredentials } from "./credentials.ts";
 import { serviceMark } from "./embedded/strays.ts";
 import { type InfraRecord, newRecord } from "./record.ts";

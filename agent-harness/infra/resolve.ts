@@ -70,10 +70,10 @@ function browser(config: InfraConfig, port: number): Infra["browser"] {
   const { url } = config.browser;
   if (url === undefined) {
     // In a container with a network of its own too: templates/browser-localhost.mjs.
-    return { host: "localhost", port, url: `ws://127.0.0.1:${port}`, hostName: "localhost", external: false };
+    return { host: "localhost", port, url: `ws://127.0.0.1:${port}`, external: false };
   }
   const parsed = parseUrl("infra.browser.url", url, ["ws:", "wss:"], url.startsWith("wss") ? 443 : 80);
-  return { host: parsed.hostname, port: parsed.portNumber, url, hostName: "localhost", external: true };
+  return { host: parsed.hostname, port: parsed.portNumber, url, external: true };
 }
 
 function mail(config: InfraConfig, smtpPort: number, webPort: number): Infra["mail"] {

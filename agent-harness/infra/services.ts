@@ -39,8 +39,7 @@ export interface Infra {
     region: string;
     external: boolean;
   };
-  /** `hostName`: by which name a page of this machine's loopback is opened in it. */
-  browser: { host: string; port: number; url: string; hostName: string; external: boolean };
+  browser: { host: string; port: number; url: string; external: boolean };
   mail: { smtpHost: string; smtpPort: number; smtpUrl: string; webUrl: string; external: boolean };
   /** Identity of this harness; part of every stamp. */
   machine: string;

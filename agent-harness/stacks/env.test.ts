@@ -1,25 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { sampleInfra, sampleValues } from "../testing/values.ts";
-import { layEnv, processEnv, stackEnv, stackPath, stackPorts, stackValues } from "./env.ts";
+import { sampleValues } from "../testing/values.ts";
+import { layEnv, processEnv, stackEnv, stackPath, stackPorts } from "./env.ts";
 
 test("each port is its base plus ten times the agent id", () => {
   expect(stackPorts({ api: 8000, frontend: 3000 }, 7)).toEqual({ api: 8070, frontend: 3070 });
   expect(stackPorts({ api: 8000 }, 0)).toEqual({ api: 8000 });
-});
-
-test("the browser opens each port's page by the name that it knows this machine by", () => {
-  const values = sampleValues(3);
-  expect(values.browser.urls).toEqual(values.urls);
-  const infra = { ...sampleInfra, browser: { ...sampleInfra.browser, hostName: "host.docker.internal" } };
-  const { browser, urls } = stackValues({
-    id: 3,
-    project: "p",
-    workdir: "/p",
-    ports: { api: 8030, debug: 9230 },
-    infra,
-  });
-  expect(browser.urls).toEqual({ api: "http://host.docker.internal:8030", debug: "http://host.docker.internal:9230" });
-  expect(urls["api"]).toBe("http://localhost:8030");
 });
 
 describe("the variables of a stack", () => {
@@ -46,7 +31,6 @@ describe("the variables of a stack", () => {
 
   test("can be changed, taken away, filled in from each other, and overruled by the command line", () => {
     const config = {
-      PAGE: "{{browser.urls.api}}/p",
       SITE_URL: null,
       SECRET: "{{env.LIGHTDASH_SECRET}}!",
       N: 4,
@@ -56,7 +40,6 @@ describe("the variables of a stack", () => {
     const env = stackEnv(sampleValues(3), config, { N: "5" });
     expect(env).not.toHaveProperty("SITE_URL");
     expect(env).toMatchObject({ SECRET: "agent-3-secret!", N: "5", ON: "true", URL: "http://localhost:8030/v3" });
-    expect(env["PAGE"]).toBe("http://localhost:8030/p");
   });
 
   test("of the command line are taken as they are", () => {

@@ -16,8 +16,7 @@ export interface StackValues {
   urls: Record<string, string>;
   database: { host: string; port: number; user: string; password: string; name: string };
   s3: { url: string; bucket: string; accessKey: string; secretKey: string; region: string };
-  /** `urls`: each port's page as the browser opens it. */
-  browser: { host: string; port: number; url: string; urls: Record<string, string> };
+  browser: { host: string; port: number; url: string };
   mail: { smtpHost: string; smtpPort: number; webUrl: string; address: string };
 }
 
@@ -47,21 +46,13 @@ export function stackValues({ id, project, workdir, ports, infra, ...own }: Valu
     project,
     workdir,
     ports,
-    urls: portUrls(ports, "localhost"),
+    urls: Object.fromEntries(Object.entries(ports).map(([name, number]) => [name, `http://localhost:${number}`])),
     database: { host, port, user, password, name: own.database ?? databaseName(id) },
     s3: { url: infra.s3.url, bucket: own.bucket ?? bucketName(id), accessKey, secretKey, region },
-    browser: {
-      host: infra.browser.host,
-      port: infra.browser.port,
-      url: infra.browser.url,
-      urls: portUrls(ports, infra.browser.hostName),
-    },
+    browser: { host: infra.browser.host, port: infra.browser.port, url: infra.browser.url },
     mail: { smtpHost, smtpPort, webUrl, address: mailAddress(id) },
   };
 }
-
-const portUrls = (ports: Record<string, number>, host: string): Record<string, string> =>
-  Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, `http://${host}:${port}`]));
 
 /** The variables of a stack's env file: the seed's names, then the config's own on top, then those of the command line. */
 export function stackEnv(

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 import { runAgentCli, runHarness, runVerify } from "../cli/index.ts";
-import { wasUsed } from "../infra/compose/secrets.ts";
+import { wasUsed } from "../infra/compose/last-engine.ts";
 import { serviceMark } from "../infra/embedded/strays.ts";
 import { homePaths, packageRoot } from "../shared/paths.ts";
 import { findMarked, listProcesses, type ProcessInfo } from "../shared/process-tree.ts";

@@ -15,7 +15,7 @@ export const sampleInfra: Infra = {
     region: "us-east-1",
     external: false,
   },
-  browser: { host: "localhost", port: 13_001, url: "ws://127.0.0.1:13001", hostName: "localhost", external: false },
+  browser: { host: "localhost", port: 13_001, url: "ws://127.0.0.1:13001", external: false },
   mail: {
     smtpHost: "localhost",
     smtpPort: 11_025,

@@ -2,8 +2,9 @@ import { chmod, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { homePaths } from "../../shared/paths.ts";
 import { refused } from "../../testing/config-folder.ts";
-import { findCompose, isNewEnough, readJsonOutput } from "./command.ts";
+import { askCompose, type ComposeProject, findCompose, isNewEnough, readJsonOutput } from "./command.ts";
 
 describe("readJsonOutput", () => {
   const db = { Name: "agent-infra-db-1", Service: "db", State: "running", Health: "healthy" };
@@ -55,7 +56,7 @@ describe("findCompose", () => {
 
   /** A program that prints this, whatever it is asked; with a code it fails. */
   async function plant(name: "docker" | "docker-compose", prints: string, code = 0): Promise<void> {
-    const text = `#!/bin/sh\necho '${prints}'\nexit ${code}\n`;
+    const text = `#!/bin/sh\necho '${prints}'${code === 0 ? "" : " >&2"}\nexit ${code}\n`;
     await writeFile(join(folder, name), text);
     await chmod(join(folder, name), 0o755);
   }
@@ -89,6 +90,23 @@ describe("findCompose", () => {
     expect((await refused(find())).message).toBe("docker-compose is 1.29.2: 2.17 is the oldest that will do.");
     await plant("docker", "2.3.3");
     expect((await refused(find())).message).toContain("docker compose is 2.3.3, docker-compose is 1.29.2: 2.17 is");
+  });
+
+  it("gives compose's own words where a question to it fails", async () => {
+    await plant("docker-compose", "no such service: db", 14);
+    const project: ComposeProject = {
+      command: { argv: ["docker-compose"], version: "2.26.1" },
+      name: "x",
+      endpoint: { host: "unix:///x.sock", source: "DOCKER_HOST" },
+      paths: homePaths(folder),
+      variables: {},
+      env: { PATH: folder },
+    };
+    const error = await refused(askCompose(project, ["ps", "--format", "json"]));
+    expect(error.code).toBe("INFRA_DOWN");
+    expect(error.message).toBe("docker compose ps failed: no such service: db");
+    await plant("docker-compose", '{"Service":"db"}');
+    expect(await askCompose(project, ["ps"])).toEqual([{ Service: "db" }]);
   });
 
   it("names one whose version is a word", async () => {

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { promisify } from "node:util";
-import { HarnessError } from "../../shared/errors.ts";
+import { z } from "zod";
+import { errorText, HarnessError } from "../../shared/errors.ts";
 import { type HomePaths, templatePath } from "../../shared/paths.ts";
 import { type RunResult, runCommand } from "../../shared/run-command.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -84,12 +85,16 @@ export async function runCompose(
 /** Runs a compose command that prints JSON, and reads what it printed. */
 export async function askCompose(project: ComposeProject, args: readonly string[]): Promise<unknown[]> {
   const [program = "", ...first] = project.command.argv;
-  const { stdout } = await exec(program, [...first, ...projectArgs(project), ...args], {
-    cwd: await ensureFolder(project),
-    env: composeEnv(project),
-    timeout: 60_000,
-  });
-  return readJsonOutput(stdout);
+  const options = { cwd: await ensureFolder(project), env: composeEnv(project), timeout: 60_000 };
+  try {
+    return readJsonOutput((await exec(program, [...first, ...projectArgs(project), ...args], options)).stdout);
+  } catch (error) {
+    const said = z.object({ stderr: z.string().trim().min(1) }).safeParse(error).data?.stderr ?? errorText(error);
+    throw new HarnessError("INFRA_DOWN", `docker compose ${args[0]} failed: ${said}`, {
+      hint: "Mend what it says, then run the same command again.",
+      cause: error,
+    });
+  }
 }
 
 /** Compose prints one array, or since 2.21 one document a line: the documents, either way. Warnings may come first. */

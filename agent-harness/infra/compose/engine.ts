@@ -6,7 +6,7 @@ import type Dockerode from "dockerode";
 import type { Endpoint } from "./endpoint.ts";
 import { isMissing, requireVersion, unanswered, withoutCertificates } from "./engine-errors.ts";
 import { containerNames, volumeNames } from "./names.ts";
-import { networkOf } from "./network.ts";
+import { networkOf, remapsUsers } from "./network.ts";
 
 /*
  * The one home of dockerode: everything that is asked of a Docker engine directly. What starts and stops the containers
@@ -47,6 +47,8 @@ export interface Engine {
   readonly docker: Dockerode;
   /** `host` where a container may share the network of this machine itself; Docker Desktop and rootless engines have their own. */
   browserNetwork(): Promise<"host" | "bridge">;
+  /** Whether its containers run as users of their own (`userns-remap`), who cannot read our secrets. */
+  remapsUsers(): Promise<boolean>;
   /** All that are labelled as the project's, and those that bear a name which compose would give to ours. */
   containers(project: string): Promise<ContainerFacts[]>;
   volumes(project: string): Promise<VolumeFacts[]>;
@@ -92,6 +94,7 @@ export async function openEngine(endpoint: Endpoint, { limitMs = usualLimitMs } 
     docker,
     version: requireVersion(await ask(() => asked.version()), endpoint),
     browserNetwork: async () => networkOf(await ask(() => asked.info())),
+    remapsUsers: async () => remapsUsers(await ask(() => asked.info())),
     countsMemory: async () => ((await ask(() => asked.info())) as { MemoryLimit?: boolean }).MemoryLimit !== false,
     containers: async (project) => {
       const [labelled, named] = await Promise.all([

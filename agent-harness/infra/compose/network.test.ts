@@ -1,6 +1,6 @@
 import { hostname, release } from "node:os";
 import { expect, test } from "vitest";
-import { networkOf } from "./network.ts";
+import { networkOf, remapsUsers } from "./network.ts";
 
 const native = { Name: hostname(), KernelVersion: release(), OperatingSystem: "Debian GNU/Linux 12 (bookworm)" };
 
@@ -20,4 +20,10 @@ test.each([
 
 test("where this machine is not Linux, no engine shares its network", () => {
   expect(networkOf(native, "darwin")).toBe("bridge");
+});
+
+test("only an engine with a remapped root cannot read what is this user's alone", () => {
+  expect(remapsUsers({ SecurityOptions: ["name=seccomp,profile=default", "name=userns"] })).toBe(true);
+  expect(remapsUsers({ SecurityOptions: ["name=rootless"] })).toBe(false);
+  expect(remapsUsers(native)).toBe(false);
 });

@@ -19,3 +19,7 @@ export function networkOf(engine: EngineFacts, platform = process.platform): "ho
   const virtual = OperatingSystem === "Docker Desktop" || (Name !== hostname() && KernelVersion !== release());
   return namespaced || virtual || platform !== "linux" ? "bridge" : "host";
 }
+
+/** Whether root in its containers is somebody else here, who may not read files of this user's alone, such as our secrets. */
+export const remapsUsers = ({ SecurityOptions = [] }: EngineFacts): boolean =>
+  SecurityOptions.some((option) => /\bname=userns\b/.test(option));

@@ -30,6 +30,12 @@ export async function probeCompose({
     const checked = await Promise.all(absent.map(async (image) => ({ image, ok: await canPull(engine, image) })));
     const lost = checked.filter((one) => !one.ok).map((one) => one.image);
     const found = `Docker ${engine.version} answers at ${engine.endpoint.host}`;
+    if (await engine.remapsUsers()) {
+      return {
+        usable: false,
+        reason: `${found}, but maps users (userns-remap): its containers cannot read our secrets`,
+      };
+    }
     if (lost.length > 0) return { usable: false, reason: `${found}, but ${lost.join(", ")} cannot be pulled` };
     const had = absent.length === 0 ? "all images are there" : `to be pulled: ${absent.join(", ")}`;
     return { usable: true, reason: `${found}, compose is ${version}, ${had}` };

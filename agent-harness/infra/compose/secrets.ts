@@ -1,4 +1,3 @@
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { findText, writeFileAtomic } from "../../shared/files.ts";
 import type { HomePaths } from "../../shared/paths.ts";
@@ -20,10 +19,3 @@ export async function writeSecrets(paths: HomePaths, { postgres, s3 }: Credentia
     if ((await findText(file)) !== value) await writeFileAtomic(file, value);
   }
 }
-
-/** Whether the compose driver was ever started from this home, and may have left containers or volumes. */
-export const wasUsed = (paths: HomePaths): Promise<boolean> =>
-  access(paths.compose).then(
-    () => true,
-    () => false,
-  );

@@ -7,6 +7,7 @@ import { askCompose, runCompose } from "./command.ts";
 import { watchEvents } from "./events.ts";
 import { type ContainerEnd, explainService, explainUp, type Starting, unreachable } from "./explain.ts";
 import { restartHanging, stopLooping } from "./hanging.ts";
+import { rememberEngine } from "./last-engine.ts";
 import { composeNames, findServiceId } from "./names.ts";
 import { type ComposeParts, ownContainers } from "./parts.ts";
 import { requirePorts } from "./port-taken.ts";
@@ -34,6 +35,7 @@ export async function startContainers(
   const stopped = ids.filter((id) => !["running", "paused"].includes(containers.get(id)?.state ?? ""));
   await requirePorts(engine, stopped, record.ports);
   await pullMissing(engine, ids, settings.images, progress);
+  await rememberEngine(paths, engine.endpoint);
   await writeSecrets(paths, credentials);
   await restartHanging(parts, containers, infra);
   const starting: Starting = { engine, settings, ports: record.ports, ids };

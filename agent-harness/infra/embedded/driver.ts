@@ -129,8 +129,6 @@ async function stop({ paths, progress }: DriverContext): Promise<string[]> {
   );
   // This daemon may be a second one, which knows nothing of what the first one left running.
   const strays = await stopStrays(paths.home, await pidsOf(open));
-  // Nothing left to look after: the daemon goes too.
-  if (running.every((name) => supervised.includes(name))) await open.stopDaemon();
   return strays === 0 ? supervised : names;
 }
 
