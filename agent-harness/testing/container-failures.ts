@@ -22,7 +22,7 @@ export interface TestContainers extends AsyncDisposable {
   engine: Engine;
   /** The compose project of this harness. */
   project: string;
-  /** An image with a shell, on every machine: the database's. */
+  /** An image with a shell and no volume of its own, on every machine: the browser's. */
   shellImage: string;
   /** Runs `agent-harness infra …`. */
   infra: (...argv: string[]) => Promise<Printed>;
@@ -52,7 +52,7 @@ export async function openContainers(): Promise<TestContainers> {
   const { env } = harness;
   const engine = await openEngine(await findEndpoint(process.env));
   const project = env["AGENT_COMPOSE_PROJECT"] ?? "";
-  const shellImage = agreeOnImages(process.env).postgres;
+  const shellImage = agreeOnImages(process.env).browser;
   const images: string[] = [];
   const infra = (...argv: string[]): Promise<Printed> => harness.harness(harness.home, "infra", ...argv);
   const clear = async (): Promise<void> => {

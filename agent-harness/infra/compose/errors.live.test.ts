@@ -21,6 +21,7 @@ import { withSql } from "../sql.ts";
 import { agreeOnCompose } from "./agree.ts";
 import { findCompose } from "./command.ts";
 import { openEngine } from "./engine.ts";
+import { agreeOnImages } from "./images.ts";
 import { volumeName } from "./names.ts";
 
 /* What goes wrong with containers, on a real engine: what is said, what is left, and that the next command mends it. */
@@ -201,7 +202,7 @@ describe.skipIf(!hasDocker)("with Docker: what goes wrong", () => {
       const error = await refused(c.start("postgres"));
       expect(error.code).toBe("POSTGRES_VERSION_DIFFERS");
       expect(error.message).toBe(
-        `The data in the volume ${volume} is of Postgres ${major - 1}, the server of ${c.shellImage} is ${major}.`,
+        `The data in the volume ${volume} is of Postgres ${major - 1}, the server of ${agreeOnImages(process.env).postgres} is ${major}.`,
       );
       expect(error.hint).toContain(`Set AGENT_DB_IMAGE to an image of Postgres ${major - 1} again.`);
       expect(error.leftBehind).toBe("the data, as it was");
@@ -213,6 +214,7 @@ describe.skipIf(!hasDocker)("with Docker: what goes wrong", () => {
     async function setMajor(volume: string, major: number): Promise<void> {
       const container = await c.engine.docker.createContainer({
         Image: c.shellImage,
+        User: "0",
         Entrypoint: ["/bin/sh", "-c", `echo ${major} > /changed/PG_VERSION`],
         HostConfig: { Binds: [`${volume}:/changed`] },
       });

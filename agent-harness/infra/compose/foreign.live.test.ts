@@ -154,7 +154,7 @@ describe.skipIf(!hasDocker)("with Docker: what is somebody else's", () => {
       }
       expect((await c.infra("logs", "db")).exitCode).toBe(0);
       expect(await everything()).toBe(before);
-      await plainCompose("theirs", "rm", "--stop", "--force", "theirs");
+      await plainCompose("theirs", "rm", "--stop", "--force", "--volumes", "theirs");
       await c.engine.docker.getVolume(`${c.project}_theirs`).remove();
     });
 
