@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
 import { afterEach, expect, test } from "vitest";
 import { until } from "../testing/until.ts";
 import {
@@ -117,10 +118,16 @@ test("treeOf: the root first, what is below, never a circle", () => {
 });
 
 test.runIf(process.platform === "linux")("a zombie that nobody collects has no start time: it has ended", async () => {
-  // A parent that never waits: its child is a zombie for as long as it lives.
-  const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  // A parent that never waits: its child is a zombie for as long as it lives. It ends when its input does.
+  const words = ["-c", "cat <&3 & echo $!; exec sleep 60 3<&-"];
+  const parent = spawn("sh", words, { stdio: ["ignore", "pipe", "ignore", "pipe"] });
   try {
-    const [pid] = (await once(parent.stdout, "data")) as [Buffer];
+    const [pid] = (await once(parent.stdout as Readable, "data")) as [Buffer];
+    // Until then it is a shell, which does wait.
+    await until("the parent is a sleep", async () =>
+      (await listProcesses()).some((one) => one.pid === parent.pid && one.command.startsWith("sleep 60")),
+    );
+    (parent.stdio[3] as Writable).end();
     await until("the child has ended", async () => (await startTimeOf(Number(pid))) === undefined);
     expect(isAlive(Number(pid))).toBe(true);
   } finally {
