@@ -112,7 +112,8 @@ describe("the embedded services", () => {
     await page.goto("about:blank");
     const all = await listProcesses();
     const ours = (await findMarked(serviceMark, harness.home)).flatMap((one) => treeOf(one.pid, all));
-    const daemon = all.filter((one) => one.command.includes(`${harness.home}/pm2`));
+    // By its environment: its title is cut off where the home is long.
+    const daemon = (await findMarked("PM2_HOME", `${harness.home}/pm2`)).filter((one) => /^PM2 v/.test(one.command));
     expect(daemon).toHaveLength(1);
     const found = await listenersOf([...new Set([...ours, ...daemon].map((one) => one.pid))]);
     await browser.close();
