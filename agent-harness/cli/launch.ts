@@ -1,17 +1,40 @@
+import { resolve } from "node:path";
 import { asHarnessError } from "../shared/errors.ts";
 import { parseAgentId } from "../shared/names.ts";
 import { reservedReason } from "../shared/reserved-env.ts";
-import { type LaunchResult, launch, openProject, reset } from "../stacks/index.ts";
+import { type LaunchResult, launch, openProject, reset, type WorktreeRequest } from "../stacks/index.ts";
 import { urlLines } from "./agent/url.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
 import { errorLines } from "./output.ts";
 import { duration } from "./progress.ts";
-import { usage } from "./usage.ts";
+import { parseCount, usage } from "./usage.ts";
 
 const launchOptions = [
   ["--fresh", "build the template database first when the project's files have changed"],
   ["--env <KEY=value...>", "variables on top of the config's, for this launch"],
 ] as const;
+
+const worktreeOptions = [
+  ["--worktree [branch]", "run in a git worktree of its own, on a new branch or on the one named"],
+  ["--base <ref>", "with --worktree: what a new branch begins at (default: HEAD)"],
+  ["--pr <number>", "run in a worktree of this pull request of origin"],
+  ["--adopt <path>", "run in a worktree that exists; teardown leaves it"],
+] as const;
+
+function worktreeOf(given: Options, cwd: string): WorktreeRequest | undefined {
+  const { worktree, base, pr, adopt } = given;
+  const asked = [worktree, pr, adopt].filter((one) => one !== undefined).length;
+  if (asked > 1) throw usage("--worktree, --pr and --adopt exclude each other.", "Give one of them.");
+  if (base !== undefined && worktree === undefined) throw usage("--base belongs to --worktree.", "Add --worktree.");
+  if (typeof adopt === "string") return { kind: "adopt", path: resolve(cwd, adopt) };
+  if (typeof pr === "string") return { kind: "pr", number: parseCount("--pr", pr, 1) };
+  if (worktree === undefined) return undefined;
+  return {
+    kind: "branch",
+    ...(typeof worktree === "string" ? { branch: worktree } : {}),
+    ...(typeof base === "string" ? { base } : {}),
+  };
+}
 
 async function options(id: string | undefined, given: Options, context: CommandContext) {
   const number = parseAgentId(id ?? "");
@@ -44,8 +67,9 @@ export const launchCommand = command<LaunchResult>({
   usage: "launch <id>",
   summary:
     "bring up the stack of an agent (1-99), or repair it; starts infra and builds the template database when missing",
-  options: launchOptions,
-  run: async ([id], given, context) => await launch(await options(id, given, context)),
+  options: [...launchOptions, ...worktreeOptions],
+  run: async ([id], given, context) =>
+    await launch({ ...(await options(id, given, context)), worktree: worktreeOf(given, context.cwd) }),
   text: launchText,
 });
 

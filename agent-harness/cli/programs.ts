@@ -23,6 +23,7 @@ import { teardownAllCommand, teardownCommand } from "./teardown.ts";
 import { templateDbBuild, templateDbDrop, templateDbList, templateDbRefill, templateDbStatus } from "./template-db.ts";
 import { usage } from "./usage.ts";
 import { verifyCommand } from "./verify.ts";
+import { worktreeEmptyTrash } from "./worktree.ts";
 
 const version = (): string =>
   (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
@@ -52,6 +53,7 @@ export const harnessProgram = (): Program => ({
     infraStatusCommand,
     infraLogsCommand,
     infraDestroyCommand,
+    worktreeEmptyTrash,
     configCommand,
     initCommand,
   ],

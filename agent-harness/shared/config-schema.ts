@@ -151,6 +151,21 @@ const ports = z
   .default({ frontend: 3000, api: 8000, scheduler: 8001, debug: 9200 })
   .describe("Base of each port; agent n gets base + n*10. (Default: the seed's four)");
 
+const worktree = z.strictObject({
+  root: z
+    .string()
+    .default("~/worktrees")
+    .describe("Folder of the worktrees that `launch --worktree` makes; `~` is your home. (Default: ~/worktrees)"),
+  branch: z
+    .string()
+    .default("agent-{{id}}")
+    .describe("Branch of a new worktree, unless the command names one. (Default: agent-{{id}})"),
+  install: z
+    .array(z.union([command, z.strictObject({ run: command, cwd: z.string().default(".") })]))
+    .default([])
+    .describe("Commands that make a new worktree ready to run: install, build."),
+});
+
 /** The whole file. Unknown keys are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -158,6 +173,7 @@ export const configSchema = z.strictObject({
   infra: infra.prefault({}).describe("The services that all agents of this machine share."),
   ports,
   database: database.prefault({}).describe("The template database, and what happens to each agent's clone of it."),
+  worktree: worktree.prefault({}).describe("The worktrees that `launch --worktree` makes."),
   env: environment.default({}),
   processes: z
     .record(name("process"), processSchema)

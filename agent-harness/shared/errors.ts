@@ -21,6 +21,8 @@ export const errorCodes = {
   BUILD_STEP_FAILED: "failed",
   AFTER_CLONE_FAILED: "failed",
   SURVIVORS: "failed",
+  INSTALL_FAILED: "failed",
+  GIT_FAILED: "failed",
   // usage: the command line is wrong
   USAGE: "usage",
   AGENT_ID_INVALID: "usage",
@@ -44,6 +46,7 @@ export const errorCodes = {
   TEMPLATE_DATABASE_NOT_FOUND: "missing",
   SERVICE_UNKNOWN: "missing",
   MAIL_NOT_FOUND: "missing",
+  GIT_REF_NOT_FOUND: "missing",
   // conflict: somebody else has it
   PORT_TAKEN: "conflict",
   PORTS_DIFFER: "conflict",
@@ -52,6 +55,9 @@ export const errorCodes = {
   DRIVER_DIFFERS: "conflict",
   ENGINE_DIFFERS: "conflict",
   LOCK_HELD: "conflict",
+  BRANCH_TAKEN: "conflict",
+  WORKTREE_TAKEN: "conflict",
+  WORK_UNSAVED: "conflict",
   NAME_FOREIGN: "conflict",
   STACKS_ALIVE: "conflict",
   // unavailable: a program or server does not answer

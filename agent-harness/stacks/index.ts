@@ -20,3 +20,5 @@ export { type ProcessStats, stackStats } from "./stats.ts";
 export { type StackStatus, stackStatus } from "./status.ts";
 export { type TeardownResult, teardown } from "./teardown.ts";
 export { dropTemplates, type TemplateStatus, templateStatus } from "./template-status.ts";
+export { emptyWorktreeTrash } from "./worktree-make.ts";
+export type { WorktreeRequest } from "./worktree-request.ts";

@@ -7,18 +7,21 @@ import { templatePath } from "../shared/paths.ts";
 import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
 import { clearStack } from "./clear.ts";
+import { ensureAll } from "./ensure-resources.ts";
 import { waitHealthy } from "./health.ts";
 import { startInfra } from "./infra-use.ts";
-import { findLedger, getLedger, type Ledger, readLedger, removeLedger, writeLedger } from "./ledger.ts";
-import { planStack, type StackPlan } from "./plan.ts";
+import { newLedger, takeId } from "./launch-ledger.ts";
+import { enterWorktree, isInstalled } from "./launch-worktree.ts";
+import { findLedger, getLedger, type Ledger, removeLedger, writeLedger } from "./ledger.ts";
+import { type PlanOptions, planStack, type StackPlan } from "./plan.ts";
 import type { Project } from "./project.ts";
-import { rebuildLedger } from "./rebuild.ts";
 import { startRefill } from "./refill.ts";
-import { claimId, listClaims, releaseId, requireNotOthers, stackLock } from "./registry.ts";
-import type { LaunchContext, Resource } from "./resource.ts";
+import { releaseId, requireNotOthers, stackLock } from "./registry.ts";
+import type { LaunchContext } from "./resource.ts";
 import { resources } from "./resources/index.ts";
-import { requireSameInfra, serverOf } from "./same-infra.ts";
+import { requireSameInfra } from "./same-infra.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
+import type { WorktreePlan, WorktreeRequest } from "./worktree-request.ts";
 
 export interface LaunchOptions {
   project: Project;
@@ -29,6 +32,8 @@ export interface LaunchOptions {
   extraEnv?: Readonly<Record<string, string>>;
   /** Take away what a reset makes anew, once all else is known to work. */
   reset?: boolean;
+  /** Run in a git worktree of its own. A stack that has one already keeps it. */
+  worktree?: WorktreeRequest | undefined;
   progress?: Progress;
 }
 
@@ -47,11 +52,20 @@ export async function launch(options: LaunchOptions): Promise<LaunchResult> {
   const start = performance.now();
   const id = parseAgentId(options.id);
   const progress = options.progress ?? silent;
-  const { project, reset = false } = options;
+  const { reset = false } = options;
+  const { project, worktree } = await enterWorktree({ ...options, id, progress });
   await lookAhead(project, id, reset);
   const infra = await readyInfra(project, progress);
-  const plan = await planStack({ project, infra, id, extraEnv: options.extraEnv ?? {} });
-  const template = await readyTemplate({ project, infra, progress, want: options.fresh ? "current" : "any" });
+  const planOptions = { project, infra, id, extraEnv: options.extraEnv ?? {} };
+  const beforeInstall = worktree !== undefined && !(await isInstalled(project.paths, id));
+  const plan = await planStack({ ...planOptions, beforeInstall });
+  const template = await readyTemplate({
+    project,
+    builder: beforeInstall ? options.project : project,
+    infra,
+    progress,
+    want: options.fresh ? "current" : "any",
+  });
   if (template.stale) {
     progress({
       type: "note",
@@ -65,7 +79,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchResult> {
       timeoutMs: 180_000,
       onWait: (holder) => progress({ type: "note", text: `Waiting for pid ${holder.pid}: ${holder.doing}.` }),
     },
-    () => make({ project, infra, plan, template, reset, progress }),
+    () => make({ project, infra, plan, planOptions, worktree, template, reset, progress }),
   );
   await startRefill(project, infra);
   return { ledger, template, ms: performance.now() - start };
@@ -91,12 +105,24 @@ interface Making {
   project: Project;
   infra: Infra;
   plan: StackPlan;
+  /** To plan again what an install has changed. */
+  planOptions: PlanOptions;
+  worktree: WorktreePlan | undefined;
   template: ReadyTemplate;
   reset: boolean;
   progress: Progress;
 }
 
-async function make({ project, infra, plan, template, reset, progress }: Making): Promise<Ledger> {
+async function make({
+  project,
+  infra,
+  plan,
+  planOptions,
+  worktree,
+  template,
+  reset,
+  progress,
+}: Making): Promise<Ledger> {
   const known = await takeId(project, infra, plan, reset);
   const ledger = newLedger(project, plan, known);
   const context: LaunchContext = {
@@ -106,6 +132,7 @@ async function make({ project, infra, plan, template, reset, progress }: Making)
     progress,
     plan,
     template,
+    worktree,
     instructionsTemplate:
       project.config.instructions === undefined
         ? templatePath("CLAUDE.agent.md.hbs")
@@ -117,7 +144,7 @@ async function make({ project, infra, plan, template, reset, progress }: Making)
   if (clears) await claim?.ensure(context);
   try {
     if (clears) await clearStack(context);
-    await ensureAll(context);
+    await ensureAll(context, planOptions);
     await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
   } catch (error) {
     await noteFailure(context, known === undefined);
@@ -139,87 +166,7 @@ async function noteFailure({ ledger, paths }: LaunchContext, isNew: boolean): Pr
   await writeLedger(paths, ledger);
 }
 
-/** Makes each resource in turn. The ledger says before a step that it begins, in the same write that ends the last one. */
-async function ensureAll(context: LaunchContext): Promise<void> {
-  const { ledger, paths, progress } = context;
-  for (const [at, resource] of resources.entries()) {
-    if (at === 0) await begin(resource, context);
-    const entry = ledger.resources.find((one) => one.kind === resource.kind);
-    const data = await withStep(progress, resource.kind, () => resource.ensure(context));
-    if (entry !== undefined)
-      Object.assign(entry, { state: "created", data: { ...data, ...serverOf(resource.kind, context.infra) } });
-    const next = resources[at + 1];
-    if (next === undefined) await writeLedger(paths, ledger);
-    else await begin(next, context);
-  }
-}
-
-async function begin({ kind }: Resource, { ledger, paths }: LaunchContext): Promise<void> {
-  const at = new Date().toISOString();
-  const known = ledger.resources.find((one) => one.kind === kind);
-  if (known === undefined) ledger.resources.push({ kind, state: "creating", at, data: {} });
-  else Object.assign(known, { state: "creating", at });
-  await writeLedger(paths, ledger);
-}
-
 async function checkHealth(context: LaunchContext, settleMs: number): Promise<void> {
   await using pm2 = await openProcesses(context.paths.pm2);
   await waitHealthy(context.plan.processes, pm2, context, settleMs);
-}
-
-/**
- * Claims the id, before the ledger is touched: it may be that of another repository's stack. Returns this stack's ledger
- * where there is one; a lost or unreadable one is rebuilt from what exists. A reset has to find one.
- */
-async function takeId(
-  project: Project,
-  infra: Infra,
-  { id, workdir }: StackPlan,
-  reset: boolean,
-): Promise<Ledger | undefined> {
-  const { paths, repository, name, path } = project;
-  if (reset) await getLedger(paths, id);
-  const isClaimed = (await listClaims(paths)).some((one) => one.id === id);
-  await claimId(paths, { id, repository, project: name, workdir, configPath: path });
-  const found = await readLedger(paths, id);
-  if (found !== undefined && "ledger" in found) {
-    requireSameInfra(found.ledger, infra);
-    return found.ledger;
-  }
-  return isClaimed || found !== undefined ? await rebuildLedger({ paths, infra, id }) : undefined;
-}
-
-/** The ledger of what this launch will make, on top of what is there. */
-function newLedger(project: Project, plan: StackPlan, known: Ledger | undefined): Ledger {
-  const now = new Date().toISOString();
-  return {
-    version: 1,
-    id: plan.id,
-    project: project.name,
-    repository: project.repository,
-    workdir: plan.workdir,
-    configPath: project.path,
-    status: "launching",
-    ...(known?.resetting ? { resetting: true } : {}),
-    createdAt: known?.createdAt ?? now,
-    updatedAt: now,
-    ports: plan.values.ports,
-    urls: urlsOf(plan),
-    resources: known?.resources ?? [],
-    processes: plan.processes.map(({ name, spec, aliases, port, health }) => ({
-      process: name,
-      name: spec.name,
-      aliases,
-      logFile: spec.logFile,
-      settleMs: project.config.settleMs,
-      ...(port === undefined ? {} : { port }),
-      ...(health === undefined ? {} : { healthUrl: health.url, healthTimeoutMs: health.timeoutMs }),
-    })),
-  };
-}
-
-/** The URLs that a person can open: those of the ports that a running process listens on. */
-function urlsOf({ processes, values }: StackPlan): Record<string, string> {
-  const used = new Set(processes.map((one) => one.port));
-  return Object.fromEntries(Object.entries(values.urls).filter(([name]) => used.has(values.ports[name] ?? -1)));
 }

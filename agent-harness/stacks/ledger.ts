@@ -15,6 +15,8 @@ import { type HomePaths, removeFolder } from "../shared/paths.ts";
 /** The things a stack owns, in the order in which they are made. The one list of them. */
 export const resourceKinds = [
   "ports",
+  "worktree",
+  "install",
   "database",
   "bucket",
   "mailbox",

@@ -4,6 +4,7 @@ import type { Progress } from "../shared/progress.ts";
 import type { Ledger, ResourceKind } from "./ledger.ts";
 import type { StackPlan } from "./plan.ts";
 import type { ReadyTemplate } from "./template.ts";
+import type { WorktreePlan } from "./worktree-request.ts";
 
 /** What every step on a stack knows. */
 export interface StackContext {
@@ -20,6 +21,8 @@ export interface LaunchContext extends StackContext {
   template: ReadyTemplate;
   /** Where the instructions for the coding agent come from. */
   instructionsTemplate: string;
+  /** The worktree that the stack runs in; undefined for one that runs where it was launched. */
+  worktree?: WorktreePlan | undefined;
 }
 
 /**

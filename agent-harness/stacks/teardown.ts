@@ -9,6 +9,7 @@ import { rebuildLedger } from "./rebuild.ts";
 import { listClaims, releaseId, stackLock } from "./registry.ts";
 import type { StackContext } from "./resource.ts";
 import { resources } from "./resources/index.ts";
+import { dropBranch, emptyTrashBehind, requireSavedWork, requireUnshared } from "./resources/worktree.ts";
 import { requireSameInfra } from "./same-infra.ts";
 import { infraOf } from "./stack-infra.ts";
 
@@ -18,6 +19,10 @@ export interface TeardownOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** Only say what would go. */
   dryRun?: boolean;
+  /** Take a worktree away although it holds work that nothing else has. */
+  force?: boolean;
+  /** Delete the branch of the worktree too. */
+  deleteBranch?: boolean;
   progress?: Progress;
 }
 
@@ -46,13 +51,16 @@ export async function teardown(options: TeardownOptions): Promise<TeardownResult
     async () => {
       const context = await openContext({ ...options, progress });
       if (context === undefined) return [];
-      return options.dryRun ? await survivors(context) : await takeAway(context);
+      if (options.dryRun) return await survivors(context);
+      await requireUnshared(context);
+      if (options.force !== true) await requireSavedWork(context);
+      return await takeAway(context, options.deleteBranch === true);
     },
   );
   return { id, removed, ms: performance.now() - start };
 }
 
-async function takeAway(context: StackContext): Promise<string[]> {
+async function takeAway(context: StackContext, deleteBranch: boolean): Promise<string[]> {
   const { ledger, paths, progress } = context;
   ledger.status = "tearing-down";
   const failures: string[] = [];
@@ -81,6 +89,8 @@ async function takeAway(context: StackContext): Promise<string[]> {
     }
   }
   await requireGone(context, failures);
+  if (deleteBranch) removed.push(...(await dropBranch(context)));
+  await emptyTrashBehind(context);
   await claim?.destroy(context);
   await removeLedger(paths, ledger.id);
   return removed;
