@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { basename, join, relative, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { ProjectConfig } from "../shared/config-schema.ts";
 import { HarnessError } from "../shared/errors.ts";
 import { git, tryGit } from "./git.ts";
@@ -98,10 +98,3 @@ async function requireNothingOwn(repository: string, branch: string, start: stri
     context: { branch, commits: own.length },
   });
 }
-
-/** Where the project's folder lies inside a worktree, as in the main checkout. */
-export const projectIn = (path: string, repository: string, folder: string): string =>
-  resolve(path, relative(repository, folder));
-
-/** A name for the trash that no two removals share. */
-export const trashName = (path: string, unique: string): string => `${basename(path)}-${unique}`;
