@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { verifyPermits } from "../shared/settings.ts";
 import { openStack, selectStack } from "../stacks/index.ts";
 import { planStages, type StageReport, type VerifyEvent, type VerifyReport, verify } from "../verify/index.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
@@ -43,7 +44,18 @@ async function runVerify(
   const stages = planStages(stack.project.config.verify, (text) => stack.fill(text, "verify.stages"), workdir);
   const folder = join(paths.verify, String(id));
   const report = await verify(
-    { workdir, env: stack.env, cacheFolder: join(paths.verify, "cache"), logFolder: join(folder, "logs"), stages },
+    {
+      workdir,
+      env: stack.env,
+      cacheFolder: join(paths.verify, "cache"),
+      logFolder: join(folder, "logs"),
+      stages,
+      permits: {
+        folder: join(paths.verify, "permits"),
+        count: verifyPermits(stack.project.env),
+        doing: `verify of agent ${id}`,
+      },
+    },
     {
       full: options["full"] === true,
       keepGoing: options["keepGoing"] === true,
@@ -61,6 +73,9 @@ async function runVerify(
 function printEvent(event: VerifyEvent, { stderr }: CommandContext): void {
   if (event.type === "stage-start") stderr(`  … ${event.stage}: ${event.commands.join(", ")}\n`);
   if (event.type === "note") stderr(`    ${event.text}\n`);
+  if (event.type === "waiting") {
+    stderr(`    waiting for ${event.for.map((one) => `pid ${one.pid} (${one.doing})`).join(", ")}\n`);
+  }
   if (event.type === "stage-done") stderr(stageLines(event.stage));
 }
 

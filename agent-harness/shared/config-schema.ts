@@ -138,6 +138,12 @@ const stage = z.strictObject({
   commands: z.array(verifyCommand).min(1).describe("Run in parallel."),
   full: z.boolean().default(false).describe("Only with --full. (Default: false)"),
   timeoutMs: duration("How long the stage may take", 1_800_000),
+  heavy: z
+    .boolean()
+    .optional()
+    .describe(
+      "Takes one of the machine's permits, so that the agents' runs take turns. (Default: true for a stage that runs commands)",
+    ),
   inputs: z
     .array(z.string())
     .optional()

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { HarnessError } from "./errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -56,3 +57,17 @@ function parsePort(variable: string, text: string | undefined, usual: number): n
 }
 
 const invalid = (message: string, hint: string): HarnessError => new HarnessError("CONFIG_INVALID", message, { hint });
+
+/** The variable that says how many heavy verify stages may run on this machine at the same time. */
+export const verifyPermitsVariable = "AGENT_HARNESS_VERIFY_PERMITS";
+
+/** How many heavy verify stages may run at the same time: half of the cores, unless the variable says otherwise. */
+export function verifyPermits(env: Env = process.env, cores: number = availableParallelism()): number {
+  const text = env[verifyPermitsVariable];
+  if (text === undefined || text === "") return Math.max(1, Math.floor(cores / 2));
+  if (/^[1-9][0-9]?$/.test(text)) return Number(text);
+  throw invalid(
+    `${verifyPermitsVariable} is ${JSON.stringify(text)}, which is no number from 1 to 99.`,
+    `Set ${verifyPermitsVariable} to how many heavy stages may run at once, or take it away.`,
+  );
+}
