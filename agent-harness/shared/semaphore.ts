@@ -52,8 +52,10 @@ export async function withPermit<T>(
 
 /** The living processes that hold a permit or wait for one, in the order in which they asked. */
 export async function permitHolders(folder: string): Promise<PermitHolder[]> {
-  return (await living(folder)).map(({ pid, doing }) => ({ pid, doing }));
+  return (await living(folder)).map(publicPart);
 }
+
+const publicPart = ({ pid, doing }: Ticket): PermitHolder => ({ pid, doing });
 
 const pathOf = (folder: string, number: number): string => join(folder, `${number}.ticket`);
 
@@ -76,7 +78,7 @@ async function waitForTurn(folder: string, mine: Ticket, { permits, onWait, sign
   for (let told = false; signal?.aborted !== true; ) {
     const before = (await living(folder)).filter((one) => one.number < mine.number);
     if (before.length < permits) return;
-    if (!told) onWait?.(before);
+    if (!told) onWait?.(before.map(publicPart));
     told = true;
     await delay(50, undefined, { signal }).catch(() => undefined);
   }
