@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import type { BucketItem, Client } from "minio";
 import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
+import { type Copied, copyObjects } from "./snapshot-objects.ts";
 
 /** Where an S3 server is and who we are there. */
 export interface S3Connection {
@@ -21,6 +22,10 @@ export interface Buckets {
   marker(name: string): Promise<BucketMarker | undefined>;
   /** Whether the bucket is there and holds nothing, not even a stamp. */
   isBare(name: string): Promise<boolean>;
+  /** Whether the bucket holds anything but the stamp. */
+  hasObjects(name: string): Promise<boolean>;
+  /** Copies every object but the stamp into another bucket, on the server; `live` passes over what is deleted meanwhile. */
+  copyAll(from: string, to: string, options?: { live?: boolean }): Promise<Copied>;
   /** Deletes everything in it but the stamp. */
   empty(name: string): Promise<void>;
   /** Deletes the bucket and all that it holds, the stamp last; gone is gone. */
@@ -31,6 +36,8 @@ export interface Buckets {
   ping(): Promise<void>;
 }
 
+/** How often a bucket is listed until it is empty; somebody may go on putting objects into it. */
+const maxPasses = 20;
 /** The object that holds the stamp. */
 const markerKey = ".agent-harness.json";
 /** The most that one request may delete. */
@@ -52,6 +59,9 @@ export function openBuckets(connection: S3Connection): Buckets {
     exists: (name) => ask((s3) => s3.bucketExists(name)),
     marker: (name) => ask((s3) => findMarker(s3, name)),
     isBare: (name) => ask(async (s3) => (await s3.bucketExists(name)) && (await isEmpty(s3, name))),
+    hasObjects: (name) => ask(async (s3) => !(await isEmpty(s3, name, (key) => key === markerKey))),
+    copyAll: (from, to, { live = false } = {}) =>
+      ask((s3) => copyObjects(s3, { from, to, live, leaveOut: (key) => key === markerKey })),
     empty: (name) => ask((s3) => emptyBucket(s3, name, (key) => key === markerKey)),
     remove: (name) => ask((s3) => removeBucket(s3, name)),
     list: () => ask(async (s3) => (await s3.listBuckets()).map((bucket) => bucket.name)),
@@ -122,8 +132,10 @@ async function findMarker(s3: Client, name: string): Promise<BucketMarker | unde
   }
 }
 
-async function isEmpty(s3: Client, name: string): Promise<boolean> {
-  for await (const _ of s3.listObjects(name, "", true)) return false;
+async function isEmpty(s3: Client, name: string, except: (key: string) => boolean = () => false): Promise<boolean> {
+  for await (const item of s3.listObjects(name, "", true) as AsyncIterable<BucketItem>) {
+    if (item.name !== undefined && !except(item.name)) return false;
+  }
   return true;
 }
 
@@ -140,6 +152,23 @@ async function removeBucket(s3: Client, name: string): Promise<void> {
 
 async function emptyBucket(s3: Client, name: string, keep: (key: string) => boolean): Promise<void> {
   const versioned = await isVersioned(s3, name);
+  // MinIO lists what lies under a key that is an object's (`a/b` beside `a`) only when that object is gone.
+  for (let pass = 0; pass < maxPasses && (await deleteListed(s3, name, { keep, versioned })) > 0; pass += 1);
+  for await (const upload of s3.listIncompleteUploads(name, "", true) as AsyncIterable<{
+    key: string;
+    uploadId: string;
+  }>) {
+    await s3.abortMultipartUpload(name, upload.key, upload.uploadId);
+  }
+}
+
+/** Deletes every object that is listed, and returns how many. */
+async function deleteListed(
+  s3: Client,
+  name: string,
+  { keep, versioned }: { keep: (key: string) => boolean; versioned: boolean },
+): Promise<number> {
+  let count = 0;
   let batch: { name: string; versionId?: string }[] = [];
   const flush = async (): Promise<void> => {
     if (batch.length === 0) return;
@@ -152,17 +181,18 @@ async function emptyBucket(s3: Client, name: string, keep: (key: string) => bool
     BucketItem & { versionId?: string }
   >) {
     if (item.name === undefined || keep(item.name)) continue;
-    batch.push({ name: item.name, ...(item.versionId === undefined ? {} : { versionId: item.versionId }) });
+    count += 1;
+    const version = item.versionId === undefined ? {} : { versionId: item.versionId };
+    if (unfitForXml.test(item.name)) await s3.removeObject(name, item.name, version);
+    else batch.push({ name: item.name, ...version });
     if (batch.length === batchSize) await flush();
   }
   await flush();
-  for await (const upload of s3.listIncompleteUploads(name, "", true) as AsyncIterable<{
-    key: string;
-    uploadId: string;
-  }>) {
-    await s3.abortMultipartUpload(name, upload.key, upload.uploadId);
-  }
+  return count;
 }
+
+/** What cannot stand in the list of an order to delete many, or comes out of it changed. */
+const unfitForXml = /[\p{Cc}\p{Cs}\uFFFE\uFFFF]/u;
 
 async function isVersioned(s3: Client, name: string): Promise<boolean> {
   try {
@@ -190,6 +220,12 @@ function explain(error: unknown, url: string): HarnessError {
   if (error instanceof HarnessError) return error;
   const code = errorNumber(error);
   const text = errorText(error) || code || "no answer";
+  if (code === "XMinioStorageFull") {
+    return new HarnessError("DISK_FULL", `The disk of the S3 server at ${url} is full: ${text}`, {
+      hint: "Free some space, then run the same command again; it goes on where it stopped.",
+      cause: error,
+    });
+  }
   return new HarnessError("S3_UNAVAILABLE", `The S3 server at ${url} did not do it: ${text}`, {
     hint: "Run: agent-harness infra up",
     context: { url, ...(code === undefined ? {} : { code }) },

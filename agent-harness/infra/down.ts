@@ -35,7 +35,7 @@ export async function infraDestroy(options: DownOptions & { force: boolean }): P
   if (!force) {
     throw new HarnessError(
       "CONFIRMATION_NEEDED",
-      `This deletes every agent's database and bucket, and ${harnessDatabase}, the harness's own database.`,
+      `This deletes every agent's database and bucket, all snapshots, and ${harnessDatabase}, the harness's own database.`,
       { hint: "Run: agent-harness infra destroy --force", leftBehind: "everything: nothing was touched" },
     );
   }

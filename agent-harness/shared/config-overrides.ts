@@ -1,7 +1,7 @@
 import type { ConfigPath, Finding, Problem } from "./config-source.ts";
 import { parseEnv } from "./env-file.ts";
 import { suggest } from "./nearest.ts";
-import { infraPortVariables, verifyPermitsVariable } from "./settings.ts";
+import { infraPortVariables, memoryReserveVariable, verifyPermitsVariable } from "./settings.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -32,6 +32,7 @@ const overrideVariables: Readonly<Record<string, { path: ConfigPath; parse: (val
 const otherVariables = [
   "AGENT_HARNESS_CHROMIUM",
   verifyPermitsVariable,
+  memoryReserveVariable,
   "AGENT_DB_IMAGE",
   "AGENT_MINIO_IMAGE",
   "AGENT_BROWSER_IMAGE",

@@ -172,6 +172,32 @@ const worktree = z.strictObject({
     .describe("Commands that make a new worktree ready to run: install, build."),
 });
 
+const lengthOfTime = z.string().regex(/^(?:\d{1,6}[smhd])+$/, "a length of time is such as 30m, 4h, 1h30m or 2d");
+
+const lifetime = z.strictObject({
+  ttl: lengthOfTime
+    .optional()
+    .describe(
+      "How long a stack stays from its launch; then it is torn down, unless work would be lost. (Default: for ever)",
+    ),
+  idle: lengthOfTime
+    .optional()
+    .describe("How long a stack may be unused before its processes are stopped, its data kept. (Default: for ever)"),
+});
+
+const snapshots = z.strictObject({
+  beforeTeardown: z
+    .boolean()
+    .default(true)
+    .describe("Whether a teardown keeps a stack's data as the snapshot `before-teardown`. (Default: true)"),
+  keepDays: z
+    .int()
+    .min(1)
+    .max(3650)
+    .default(7)
+    .describe("How many days such a snapshot is kept at the least. (Default: 7)"),
+});
+
 /** The whole file. Unknown keys are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -179,6 +205,8 @@ export const configSchema = z.strictObject({
   infra: infra.prefault({}).describe("The services that all agents of this machine share."),
   ports,
   database: database.prefault({}).describe("The template database, and what happens to each agent's clone of it."),
+  lifetime: lifetime.prefault({}).describe("How long a stack stays, unless its launch says otherwise."),
+  snapshots: snapshots.prefault({}).describe("What a teardown keeps of a stack's data."),
   worktree: worktree.prefault({}).describe("The worktrees that `launch --worktree` makes."),
   env: environment.default({}),
   processes: z

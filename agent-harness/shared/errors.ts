@@ -23,6 +23,7 @@ export const errorCodes = {
   SURVIVORS: "failed",
   INSTALL_FAILED: "failed",
   GIT_FAILED: "failed",
+  STATE_UNREADABLE: "failed",
   // usage: the command line is wrong
   USAGE: "usage",
   AGENT_ID_INVALID: "usage",
@@ -44,6 +45,7 @@ export const errorCodes = {
   // missing: no such thing
   STACK_NOT_FOUND: "missing",
   TEMPLATE_DATABASE_NOT_FOUND: "missing",
+  SNAPSHOT_NOT_FOUND: "missing",
   SERVICE_UNKNOWN: "missing",
   MAIL_NOT_FOUND: "missing",
   GIT_REF_NOT_FOUND: "missing",
@@ -60,6 +62,8 @@ export const errorCodes = {
   WORK_UNSAVED: "conflict",
   NAME_FOREIGN: "conflict",
   STACKS_ALIVE: "conflict",
+  STACK_UNFINISHED: "conflict",
+  SNAPSHOT_EXISTS: "conflict",
   // unavailable: a program or server does not answer
   INFRA_DOWN: "unavailable",
   POSTGRES_UNAVAILABLE: "unavailable",
@@ -74,6 +78,7 @@ export const errorCodes = {
   IMAGE_UNAVAILABLE: "unavailable",
   PROGRAM_MISSING: "unavailable",
   DISK_FULL: "unavailable",
+  MEMORY_SHORT: "unavailable",
   // timeout
   TIMEOUT: "timeout",
   // bug

@@ -71,3 +71,26 @@ export function verifyPermits(env: Env = process.env, cores: number = availableP
     `Set ${verifyPermitsVariable} to how many heavy stages may run at once, or take it away.`,
   );
 }
+
+/** The variable that says how often the reaper looks, in ms; for tests. */
+export const reaperVariable = "AGENT_HARNESS_REAPER_MS";
+
+/** How often the reaper looks at the stacks, in ms. */
+export function reaperInterval(env: Env = process.env): number {
+  const text = env[reaperVariable] ?? "";
+  return /^[1-9][0-9]{1,6}$/.test(text) ? Number(text) : 15_000;
+}
+
+/** The variable that says how many megabytes of memory no launch may take. */
+export const memoryReserveVariable = "AGENT_HARNESS_MEMORY_RESERVE_MB";
+
+/** How much memory no launch may take, in bytes: 512 MB or a twentieth of the machine, unless the variable says otherwise. */
+export function memoryReserve(totalBytes: number, env: Env = process.env): number {
+  const text = env[memoryReserveVariable];
+  if (text === undefined || text === "") return Math.max(512 * 2 ** 20, Math.round(totalBytes / 20));
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 2 ** 20;
+  throw invalid(
+    `${memoryReserveVariable} is ${JSON.stringify(text)}, which is no number of megabytes.`,
+    `Set ${memoryReserveVariable} to how many megabytes have to stay free, or take it away.`,
+  );
+}

@@ -1,10 +1,23 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { overridesFileName } from "../shared/config-overrides.ts";
 import { findText } from "../shared/files.ts";
 import { tryGit } from "./git.ts";
 
-/** The rendered files of every agent, and what a killed launch leaves of one, in the words of gitignore. */
-const patterns = [".env.agent.*", "ecosystem.agent.*.config.cjs*", "CLAUDE.agent.*.md*"];
+/** Where ignored files are on their way into a new worktree; there for longer only when that was killed. */
+export const carryScratch = ".agent-harness-carry";
+
+/**
+ * The rendered files of every agent, what a killed launch leaves of one, and what is this machine's alone, in the words of
+ * gitignore.
+ */
+const patterns = [
+  ".env.agent.*",
+  "ecosystem.agent.*.config.cjs*",
+  "CLAUDE.agent.*.md*",
+  `${overridesFileName}*`,
+  `/${carryScratch}/`,
+];
 
 const heading = "# rendered by agent-harness";
 

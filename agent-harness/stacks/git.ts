@@ -13,12 +13,22 @@ function ownEnv(): NodeJS.ProcessEnv {
   return { ...env, GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" };
 }
 
+export interface GitOptions {
+  /** Variables on top of our own, such as GIT_INDEX_FILE. */
+  env?: Readonly<Record<string, string>>;
+  /** Exit codes besides 0 that are an answer, not a failure. */
+  exitCodes?: readonly number[];
+}
+
 /** Runs git in a folder and returns what it printed. GIT_FAILED with git's own words when it fails. */
-export async function git(folder: string, args: readonly string[]): Promise<string> {
+export async function git(folder: string, args: readonly string[], options: GitOptions = {}): Promise<string> {
   try {
-    const { stdout } = await exec("git", ["-C", folder, ...args], { env: ownEnv(), maxBuffer: 256 * 1024 * 1024 });
+    const env = { ...ownEnv(), ...options.env };
+    const { stdout } = await exec("git", ["-C", folder, ...args], { env, maxBuffer: 256 * 1024 * 1024 });
     return stdout;
   } catch (cause) {
+    const ended = cause as { code?: unknown; stdout?: string };
+    if (typeof ended.code === "number" && options.exitCodes?.includes(ended.code)) return ended.stdout ?? "";
     if (errorNumber(cause) === "ENOENT") {
       throw new HarnessError("PROGRAM_MISSING", "git was not found.", { hint: "Install git.", cause });
     }
@@ -31,9 +41,13 @@ export async function git(folder: string, args: readonly string[]): Promise<stri
 }
 
 /** What git printed, without the end of the line; undefined where it fails: no repository, no such name. */
-export async function tryGit(folder: string, args: readonly string[]): Promise<string | undefined> {
+export async function tryGit(
+  folder: string,
+  args: readonly string[],
+  options: GitOptions = {},
+): Promise<string | undefined> {
   try {
-    return (await git(folder, args)).trimEnd();
+    return (await git(folder, args, options)).trimEnd();
   } catch (error) {
     if (error instanceof HarnessError) return undefined;
     throw error;

@@ -3,7 +3,7 @@ import type { Infra } from "../infra/index.ts";
 import type { AfterCloneConfig, CommandConfig, ProcessConfig } from "../shared/config-schema.ts";
 import { renderEnv } from "../shared/env-file.ts";
 import { HarnessError } from "../shared/errors.ts";
-import { processName } from "../shared/names.ts";
+import { everyAgentId, processName } from "../shared/names.ts";
 import { stackFolder } from "../shared/paths.ts";
 import type { ProcessSpec } from "../shared/processes.ts";
 import { commandWords, findExecutable } from "../shared/words.ts";
@@ -16,6 +16,11 @@ export const markVariable = "AGENT_HARNESS_MARK";
 
 /** The mark of one stack: this harness and the agent id. */
 export const stackMark = (machine: string, id: number): string => `${machine}/agent-${id}`;
+
+/** The agent that a mark of this harness names; undefined for another harness's mark, or none. */
+export function idOfMark(machine: string, mark: string): number | undefined {
+  return everyAgentId.find((id) => mark === stackMark(machine, id));
+}
 
 export interface PlannedProcess {
   /** Its name in the config. */
@@ -117,6 +122,7 @@ async function planProcess(name: string, config: ProcessConfig, context: Process
       cwd,
       env: processEnv(ownEnv, path),
       logFile: join(stackFolder(id, project.paths.home), "logs", `${name}.log`),
+      timedLog: true,
     },
   };
 }

@@ -30,7 +30,8 @@ export async function rebuildLedger({ paths, infra, id }: RebuildOptions): Promi
   const context: StackContext = { paths, infra, ledger, progress: silent };
   for (const resource of resources) {
     if ((await resource.exists(context)) !== undefined) {
-      ledger.resources.push({ kind: resource.kind, state: "created", at: now, data: {} });
+      const data = (await resource.recall?.(context)) ?? {};
+      ledger.resources.push({ kind: resource.kind, state: "created", at: now, data });
     }
   }
   return ledger;

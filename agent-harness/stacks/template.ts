@@ -133,10 +133,12 @@ async function findUsable(
   want: "current" | "any",
 ): Promise<Usable | undefined> {
   const named = await listDatabases(sql, templateDatabaseName(fingerprint));
-  const current = named.find((one) => one.stamp?.kind === "template");
+  const current = named.find((one) => one.stamp?.kind === "template" && !one.broken);
   if (current !== undefined) return { name: current.name, fingerprint, sizeBytes: current.sizeBytes };
   if (want === "current") return undefined;
-  const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => isOf(project, one.stamp));
+  const older = (await listTemplateDatabases(sql, infra.machine)).find(
+    (one) => isOf(project, one.stamp) && !one.broken,
+  );
   if (older === undefined) return undefined;
   return { name: older.name, fingerprint: String(older.stamp?.["fingerprint"]), sizeBytes: older.sizeBytes };
 }

@@ -1,14 +1,21 @@
 // Runs one command on a stack from the built program and kills itself, as hard as can be, at one event of one step:
-// node crash.mjs <launch|reset|teardown> <project> <id> <step> <start|done>. Without a step it runs to its end.
-import { launch, openProject, reset, teardown } from "../../dist/stacks/index.js";
+// node crash.mjs <launch|reset|teardown|save|restore|drop|gc> <project> <id> <step> <start|done> [options]. Without a step it runs to its end.
+// The snapshot that save, restore and drop are about is "one".
+import { resolveInfra } from "../../dist/infra/index.js";
+import * as stacks from "../../dist/stacks/index.js";
 
-const [, , verb, folder, id, step, event] = process.argv;
+const [, , verb, folder, id, step, event, more = "{}"] = process.argv;
 
 const progress = (happened) => {
   process.stdout.write(`${JSON.stringify(happened)}\n`);
   if (happened.step === step && happened.type === event) process.kill(process.pid, "SIGKILL");
 };
 
-const project = await openProject({ cwd: folder });
-const options = { project, paths: project.paths, id: Number(id), progress };
-await { launch, reset, teardown }[verb](options);
+const project = await stacks.openProject({ cwd: folder });
+const { paths, env } = project;
+const options = { project, paths, id: Number(id), config: project.config.infra, env, progress, ...JSON.parse(more) };
+if (!["save", "restore", "drop"].includes(verb)) await stacks[verb](options);
+else {
+  const infra = await resolveInfra(paths, project.config.infra, env);
+  await stacks[`${verb}Snapshot`]({ ...options, infra, name: "one", force: true });
+}

@@ -49,6 +49,8 @@ async function openBench(signal) {
   await mkdir(home, { mode: 0o711 });
   const env = { ...cleanEnv(), ...(await infraVariables()), AGENT_HARNESS_HOME: home };
   const children = new Set();
+  // What a bench has done to its folder is undone when nothing runs in it any more.
+  const lastly = [];
 
   /** Starts a program; `done` is its end, with the time from its start in ms. */
   const start = (argv, { cwd = root, ownEnv = env, cleaning = false } = {}) => {
@@ -96,11 +98,23 @@ async function openBench(signal) {
       if (code !== 0) say(`${words.join(" ")} ended with ${code}:\n${stderr}`);
     }
     await until(`all processes of ${root} have ended`, async () => (await runningIn(root)).length === 0);
+    for (const undo of lastly) await undo();
     await rm(root, { recursive: true, force: true });
   };
   const quiet = () =>
     until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
-  return { root, home, env, start, run, close, quiet, harness: command("agent-harness"), agent: command("agent-cli") };
+  return {
+    root,
+    home,
+    env,
+    start,
+    run,
+    close,
+    lastly,
+    quiet,
+    harness: command("agent-harness"),
+    agent: command("agent-cli"),
+  };
 }
 
 /** Without NODE_*: extra certificates alone make every Node start slower, and hide in a baseline what a ratio should show. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { HarnessError } from "../../shared/errors.ts";
 import { followLines, lastLines } from "../../shared/log-file.ts";
-import { serviceProcessName } from "../../shared/names.ts";
+import { reaperProcessName, serviceProcessName } from "../../shared/names.ts";
 import { removeFolder } from "../../shared/paths.ts";
 import { findProcesses, openProcesses, type Processes, toApp } from "../../shared/processes.ts";
 import { withStep } from "../../shared/progress.ts";
@@ -125,8 +125,8 @@ async function stop({ paths, progress }: DriverContext): Promise<string[]> {
   );
   // This daemon may be a second one, which knows nothing of what the first one left running.
   const strays = await stopStrays(paths.home, await pidsOf(open));
-  // Nothing left to look after: the daemon goes too.
-  if (running.every((name) => supervised.includes(name))) await open.stopDaemon();
+  // Nothing left to look after: the daemon goes too, and with it a reaper, which has nothing to do without stacks.
+  if (running.every((name) => supervised.includes(name) || name === reaperProcessName)) await open.stopDaemon();
   return strays === 0 ? supervised : names;
 }
 

@@ -18,7 +18,10 @@ export const resourceGroups: readonly (readonly Resource[])[] = [
   [worktree],
   // An install may take a minute; the rest of its group is done meanwhile.
   [install, database, bucket, mailbox],
-  [envFile, instructions, processFile],
+  // One after the other: each sees to it that git leaves its file alone, in one file of git's.
+  [envFile],
+  [instructions],
+  [processFile],
   [afterClone],
   [processes],
 ];

@@ -6,6 +6,7 @@ import { carryOver } from "../carry-over.ts";
 import { processEnv, stackPath } from "../env.ts";
 import { markVariable, stackMark } from "../plan.ts";
 import { entryOf, type LaunchContext, type Resource } from "../resource.ts";
+import { processes } from "./processes.ts";
 
 /**
  * What makes a new worktree ready to run: ignored files carried over, then the config's install commands. Done once for
@@ -20,6 +21,8 @@ export const install: Resource = {
     if (worktree === undefined || worktree.adopted || known["done"] === true) return known;
     const carried = await carryOver(worktree.repository, worktree.path);
     if (carried.length > 0) note(context, `carried over: ${carried.join(", ")}`);
+    // A step of a killed launch may run on; nothing else of the stack does before its install is done.
+    if (plan.install.length > 0) await processes.destroy(context);
     for (const step of plan.install) await runStep(step, context);
     return { done: true };
   },
