@@ -3,12 +3,16 @@ export { type Infra, infraDown, infraStatus, infraUp, type ServiceStatus } from 
 export { type ErrorCode, type ErrorKind, errorCodes, HarnessError } from "./shared/errors.ts";
 export type { Progress, ProgressEvent } from "./shared/progress.ts";
 export {
+  dropSnapshot,
   type LaunchOptions,
   type LaunchResult,
   launch,
+  listSnapshots,
   openProject,
   type Project,
   reset,
+  restoreSnapshot,
+  saveSnapshot,
   setup,
   stackStatus,
   teardown,

@@ -3,12 +3,17 @@ import { join } from "node:path";
 import { parseAgentId } from "../shared/names.ts";
 import { nearest } from "../shared/nearest.ts";
 import { packageRoot } from "../shared/paths.ts";
+import { selectStack, whileUsing } from "../stacks/index.ts";
 import { env, mail, slowQueriesCommand } from "./agent/data.ts";
 import { exec } from "./agent/exec.ts";
 import { health, logs, restartCommand, stats, status, url } from "./agent/processes.ts";
 import { psql } from "./agent/psql.ts";
 import type { Command } from "./command.ts";
+import { completeCommand, completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
+import { conflictsCommand } from "./conflicts.ts";
+import { doctorCommand } from "./doctor.ts";
+import { gcCommand } from "./gc.ts";
 import {
   infraDestroyCommand,
   infraDownCommand,
@@ -18,20 +23,27 @@ import {
 } from "./infra.ts";
 import { initCommand } from "./init.ts";
 import { launchAllCommand, launchCommand, resetCommand } from "./launch.ts";
+import { logsCommand } from "./logs.ts";
 import type { Program } from "./main.ts";
+import { reaperCommand } from "./reaper.ts";
 import { setupCommand } from "./setup.ts";
+import { snapshotDropCommand, snapshotListCommand, snapshotRestoreCommand, snapshotSaveCommand } from "./snapshot.ts";
+import { homeOf } from "./stack-command.ts";
 import { statusCommand } from "./status.ts";
 import { teardownAllCommand, teardownCommand } from "./teardown.ts";
 import { templateDbBuild, templateDbDrop, templateDbList, templateDbRefill, templateDbStatus } from "./template-db.ts";
 import { usage } from "./usage.ts";
 import { verifyCommand } from "./verify.ts";
+import { worktreeEmptyTrash } from "./worktree.ts";
 
 const version = (): string =>
   (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
 
+const names = { harness: "agent-harness", agent: "agent-cli", verify: "verify" } as const;
+
 /** `agent-harness`: everything about the machine and its stacks. */
 export const harnessProgram = (): Program => ({
-  name: "agent-harness",
+  name: names.harness,
   takesConfig: true,
   description: "Gives every coding agent on this machine a development environment of its own.",
   version: version(),
@@ -43,7 +55,13 @@ export const harnessProgram = (): Program => ({
     teardownAllCommand,
     resetCommand,
     statusCommand,
+    logsCommand,
+    conflictsCommand,
     verifyCommand,
+    snapshotSaveCommand,
+    snapshotRestoreCommand,
+    snapshotListCommand,
+    snapshotDropCommand,
     templateDbStatus,
     templateDbBuild,
     templateDbList,
@@ -54,8 +72,14 @@ export const harnessProgram = (): Program => ({
     infraStatusCommand,
     infraLogsCommand,
     infraDestroyCommand,
+    doctorCommand,
+    gcCommand,
+    reaperCommand,
+    worktreeEmptyTrash,
     configCommand,
     initCommand,
+    completionCommand(Object.values(names)),
+    completeCommand,
   ],
 });
 
@@ -74,19 +98,30 @@ const agentCommands: readonly Command[] = [
   mail,
 ];
 
+/** The same command, during which its stack counts as used. */
+const inUse = (one: Command): Command => ({
+  ...one,
+  run: async (args, options, context) => {
+    const { env, cwd } = context;
+    const paths = homeOf(context);
+    const id = await selectStack({ paths, env, cwd });
+    return await whileUsing(paths, id, () => one.run(args, options, context));
+  },
+});
+
 /** `agent-cli [id] <command>`: one stack, from the inside. */
 export const agentProgram = (): Program => ({
-  name: "agent-cli",
+  name: names.agent,
   description:
     "Works on one agent's stack: agent-cli [id] <command>. Without an id: AGENT_ID, or the stack of this folder.",
   version: version(),
-  commands: agentCommands,
+  commands: agentCommands.map(inUse),
   passThrough: ["exec"],
 });
 
 /** `verify [id]`: one command, a program of its own. */
 export const verifyProgram = (): Program => ({
-  name: "verify",
+  name: names.verify,
   description: verifyCommand.summary,
   version: version(),
   commands: [verifyCommand],

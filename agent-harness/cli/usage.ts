@@ -1,3 +1,4 @@
+import { parseDuration } from "../shared/duration.ts";
 import { HarnessError } from "../shared/errors.ts";
 
 /** A usage error, for what commander cannot see. */
@@ -8,4 +9,11 @@ export function parseCount(flag: string, given: unknown, usual: number): number 
   if (given === undefined) return usual;
   if (typeof given === "string" && /^\d{1,9}$/.test(given)) return Number(given);
   throw usage(`${flag} wants a whole number, not ${JSON.stringify(given)}.`, `Such as: ${flag} ${usual}`);
+}
+
+/** A length of time that an option takes, in ms. */
+export function parseLength(flag: string, given: unknown): number {
+  const ms = parseDuration(String(given));
+  if (ms !== undefined) return ms;
+  throw usage(`${flag} wants a length of time, not ${JSON.stringify(given)}.`, `Such as: ${flag} 30m, ${flag} 4h`);
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { openStack, selectStack } from "../stacks/index.ts";
+import { verifyPermits } from "../shared/settings.ts";
+import { keepVerdict, openStack, selectStack, whileUsing } from "../stacks/index.ts";
 import { planStages, type StageReport, type VerifyEvent, type VerifyReport, verify } from "../verify/index.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
 import { jsonText } from "./output.ts";
@@ -42,25 +43,49 @@ async function runVerify(
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
   const stages = planStages(stack.project.config.verify, (text) => stack.fill(text, "verify.stages"), workdir);
   const folder = join(paths.verify, String(id));
-  const report = await verify(
-    { workdir, env: stack.env, cacheFolder: join(paths.verify, "cache"), logFolder: join(folder, "logs"), stages },
-    {
-      full: options["full"] === true,
-      keepGoing: options["keepGoing"] === true,
-      cache: options["cache"] !== false,
-      signal: abort.signal,
-      ...(Array.isArray(options["stage"]) ? { only: options["stage"].map(String) } : {}),
-      onEvent: (event) => (stream ? context.stdout(`${JSON.stringify(event)}\n`) : printEvent(event, context)),
-    },
+  const report = await whileUsing(paths, id, () =>
+    verify(
+      {
+        workdir,
+        env: stack.env,
+        cacheFolder: join(paths.verify, "cache"),
+        logFolder: join(folder, "logs"),
+        stages,
+        permits: {
+          folder: join(paths.verify, "permits"),
+          count: verifyPermits(stack.project.env),
+          doing: `verify of agent ${id}`,
+        },
+      },
+      {
+        full: options["full"] === true,
+        keepGoing: options["keepGoing"] === true,
+        cache: options["cache"] !== false,
+        signal: abort.signal,
+        ...(Array.isArray(options["stage"]) ? { only: options["stage"].map(String) } : {}),
+        onEvent: (event) => (stream ? context.stdout(`${JSON.stringify(event)}\n`) : printEvent(event, context)),
+      },
+    ),
   );
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
+  if (!abort.signal.aborted) await keepVerdict(paths, id, verdictOf(report, options));
   if (!stream) context.stdout(jsonText(report));
   return report;
 }
 
+/** What `status` shows of it later. */
+const verdictOf = ({ status }: VerifyReport, options: Options) => ({
+  status,
+  full: options["full"] === true,
+  ...(Array.isArray(options["stage"]) ? { only: options["stage"].map(String) } : {}),
+});
+
 function printEvent(event: VerifyEvent, { stderr }: CommandContext): void {
   if (event.type === "stage-start") stderr(`  … ${event.stage}: ${event.commands.join(", ")}\n`);
   if (event.type === "note") stderr(`    ${event.text}\n`);
+  if (event.type === "waiting") {
+    stderr(`    waiting for ${event.for.map((one) => `pid ${one.pid} (${one.doing})`).join(", ")}\n`);
+  }
   if (event.type === "stage-done") stderr(stageLines(event.stage));
 }
 

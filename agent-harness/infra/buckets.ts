@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import type { BucketItem, Client } from "minio";
 import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
+import { type Copied, copyObjects } from "./snapshot-objects.ts";
 
 /** Where an S3 server is and who we are there. */
 export interface S3Connection {
@@ -21,6 +22,10 @@ export interface Buckets {
   marker(name: string): Promise<BucketMarker | undefined>;
   /** Whether the bucket is there and holds nothing, not even a stamp. */
   isBare(name: string): Promise<boolean>;
+  /** Whether the bucket holds anything but the stamp. */
+  hasObjects(name: string): Promise<boolean>;
+  /** Copies every object but the stamp into another bucket, on the server; `live` passes over what is deleted meanwhile. */
+  copyAll(from: string, to: string, options?: { live?: boolean }): Promise<Copied>;
   /** Deletes everything in it but the stamp. */
   empty(name: string): Promise<void>;
   /** Deletes the bucket and all that it holds, the stamp last; gone is gone. */
@@ -54,6 +59,9 @@ export function openBuckets(connection: S3Connection): Buckets {
     exists: (name) => ask((s3) => s3.bucketExists(name)),
     marker: (name) => ask((s3) => findMarker(s3, name)),
     isBare: (name) => ask(async (s3) => (await s3.bucketExists(name)) && (await isEmpty(s3, name))),
+    hasObjects: (name) => ask(async (s3) => !(await isEmpty(s3, name, (key) => key === markerKey))),
+    copyAll: (from, to, { live = false } = {}) =>
+      ask((s3) => copyObjects(s3, { from, to, live, leaveOut: (key) => key === markerKey })),
     empty: (name) => ask((s3) => emptyBucket(s3, name, (key) => key === markerKey)),
     remove: (name) => ask((s3) => removeBucket(s3, name)),
     list: () => ask(async (s3) => (await s3.listBuckets()).map((bucket) => bucket.name)),
@@ -124,8 +132,10 @@ async function findMarker(s3: Client, name: string): Promise<BucketMarker | unde
   }
 }
 
-async function isEmpty(s3: Client, name: string): Promise<boolean> {
-  for await (const _ of s3.listObjects(name, "", true)) return false;
+async function isEmpty(s3: Client, name: string, except: (key: string) => boolean = () => false): Promise<boolean> {
+  for await (const item of s3.listObjects(name, "", true) as AsyncIterable<BucketItem>) {
+    if (item.name !== undefined && !except(item.name)) return false;
+  }
   return true;
 }
 
@@ -141,9 +151,10 @@ async function removeBucket(s3: Client, name: string): Promise<void> {
 }
 
 async function emptyBucket(s3: Client, name: string, keep: (key: string) => boolean): Promise<void> {
-  const options = (await isVersioned(s3, name)) ? { IncludeVersion: true } : {};
-  // Again until there is nothing: MinIO lists no `a/b` as long as there is an `a`. Not forever: somebody may be writing.
-  for (let pass = 0; pass < deepest && (await emptyOnce(s3, name, keep, options)) > 0; ) pass += 1;
+  const versioned = await isVersioned(s3, name);
+  // MinIO lists what lies under a key that is an object's (`a/b` beside `a`) only when that object is gone. Not forever:
+  // somebody may be writing.
+  for (let pass = 0; pass < deepest && (await deleteListed(s3, name, { keep, versioned })) > 0; pass += 1);
   for await (const upload of s3.listIncompleteUploads(name, "", true) as AsyncIterable<{
     key: string;
     uploadId: string;
@@ -152,31 +163,37 @@ async function emptyBucket(s3: Client, name: string, keep: (key: string) => bool
   }
 }
 
-/** Deletes all that one listing shows, and says how many that were. */
-async function emptyOnce(
+/** Deletes every object that is listed, and returns how many. */
+async function deleteListed(
   s3: Client,
   name: string,
-  keep: (key: string) => boolean,
-  options: { IncludeVersion?: boolean },
+  { keep, versioned }: { keep: (key: string) => boolean; versioned: boolean },
 ): Promise<number> {
-  let [count, batch] = [0, [] as { name: string; versionId?: string }[]];
+  let count = 0;
+  let batch: { name: string; versionId?: string }[] = [];
   const flush = async (): Promise<void> => {
     if (batch.length === 0) return;
     const refused = (await s3.removeObjects(name, batch)).find((answer) => answer?.Error !== undefined)?.Error;
     if (refused) throw new Error(`${refused.Key}: ${refused.Message ?? refused.Code}`);
-    count += batch.length;
     batch = [];
   };
+  const options = versioned ? { IncludeVersion: true } : {};
   for await (const item of s3.listObjects(name, "", true, options) as AsyncIterable<
     BucketItem & { versionId?: string }
   >) {
     if (item.name === undefined || keep(item.name)) continue;
-    batch.push({ name: item.name, ...(item.versionId === undefined ? {} : { versionId: item.versionId }) });
+    count += 1;
+    const version = item.versionId === undefined ? {} : { versionId: item.versionId };
+    if (unfitForXml.test(item.name)) await s3.removeObject(name, item.name, version);
+    else batch.push({ name: item.name, ...version });
     if (batch.length === batchSize) await flush();
   }
   await flush();
   return count;
 }
+
+/** What cannot stand in the list of an order to delete many, or comes out of it changed. */
+const unfitForXml = /[\p{Cc}\p{Cs}\uFFFE\uFFFF]/u;
 
 async function isVersioned(s3: Client, name: string): Promise<boolean> {
   try {
@@ -204,6 +221,12 @@ function explain(error: unknown, url: string): HarnessError {
   if (error instanceof HarnessError) return error;
   const code = errorNumber(error);
   const text = errorText(error) || code || "no answer";
+  if (code === "XMinioStorageFull") {
+    return new HarnessError("DISK_FULL", `The disk of the S3 server at ${url} is full: ${text}`, {
+      hint: "Free some space, then run the same command again; it goes on where it stopped.",
+      cause: error,
+    });
+  }
   return new HarnessError("S3_UNAVAILABLE", `The S3 server at ${url} did not do it: ${text}`, {
     hint: "Run: agent-harness infra up",
     context: { url, ...(code === undefined ? {} : { code }) },

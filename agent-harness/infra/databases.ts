@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { HarnessError } from "../shared/errors.ts";
 import { trashDatabaseName } from "../shared/names.ts";
@@ -10,7 +11,10 @@ export const maintenanceDatabase = "postgres";
 /** How the server copies a database. */
 export type CloneStrategy = "wal_log" | "file_copy" | "clone";
 
-const stampSchema = z.looseObject({ machine: z.string(), kind: z.enum(["template", "pool", "agent", "trash"]) });
+const stampSchema = z.looseObject({
+  machine: z.string(),
+  kind: z.enum(["template", "pool", "agent", "trash", "snapshot", "copy"]),
+});
 
 /** Our mark on a database, kept as its COMMENT (clones do not inherit it). Only marked databases are ever destroyed. */
 export type Stamp = z.output<typeof stampSchema>;
@@ -22,12 +26,14 @@ export interface DatabaseInfo {
   stamp?: Stamp;
   sizeBytes: number;
   isTemplate: boolean;
+  /** A DROP of it was interrupted (Postgres was killed, its disk was full): nothing but another DROP works on it. */
+  broken?: true;
 }
 
 /** Every database of the server whose name begins with `prefix`. */
 export async function listDatabases(sql: Sql, prefix = ""): Promise<DatabaseInfo[]> {
   const { rows } = await sql.query(
-    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, shobj_description(d.oid, 'pg_database') AS comment,
+    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, d.datconnlimit, shobj_description(d.oid, 'pg_database') AS comment,
             pg_database_size(d.oid)::text AS size
        FROM pg_database d WHERE starts_with(d.datname, $1) ORDER BY d.oid`,
     [prefix],
@@ -43,7 +49,7 @@ export async function findDatabase(sql: Sql, name: string): Promise<Omit<Databas
 /** The same as listDatabases without the sizes, for which the server would look at every file. */
 export async function findDatabases(sql: Sql, prefix: string): Promise<Omit<DatabaseInfo, "sizeBytes">[]> {
   const { rows } = await sql.query(
-    `SELECT datname, oid::int8::text AS oid, datistemplate, shobj_description(oid, 'pg_database') AS comment
+    `SELECT datname, oid::int8::text AS oid, datistemplate, datconnlimit, shobj_description(oid, 'pg_database') AS comment
        FROM pg_database WHERE starts_with(datname, $1) ORDER BY oid`,
     [prefix],
   );
@@ -56,6 +62,8 @@ function readDatabase(row: Record<string, unknown>): Omit<DatabaseInfo, "sizeByt
     name: String(row["datname"]),
     oid: Number(row["oid"]),
     isTemplate: row["datistemplate"] === true,
+    // What Postgres writes there before it deletes the first file.
+    ...(Number(row["datconnlimit"]) === -2 ? { broken: true } : {}),
     ...(stamp === undefined ? {} : { stamp }),
   };
 }
@@ -96,21 +104,22 @@ export async function trashDatabase(sql: Sql, name: string, machine: string): Pr
   const trash = trashDatabaseName(randomBytes(6).toString("hex"));
   await sql.query(`ALTER DATABASE ${sqlName(name)} ALLOW_CONNECTIONS false`);
   await endSessions(sql, name);
-  await sql.query(`ALTER DATABASE ${sqlName(name)} RENAME TO ${sqlName(trash)}`);
-  await sql.query(stampStatement(trash, { machine, kind: "trash" }));
+  // One text is one transaction: what drops the trash never meets it between the two.
+  await sql.query(
+    `ALTER DATABASE ${sqlName(name)} RENAME TO ${sqlName(trash)};
+     ${stampStatement(trash, { machine, kind: "trash" })}`,
+  );
   return trash;
 }
 
+/** How often is looked whether sessions have ended, in ms. */
+const pollMs = 5;
+
 /** Ends every session on a database and returns when they are gone (RENAME would wait 5 s for them and then fail). */
 export async function endSessions(sql: Sql, name: string, limitMs = 5000): Promise<void> {
-  // The second argument makes the server wait for each of them.
-  const end = "SELECT pid, pg_terminate_backend(pid, $2) AS gone FROM pg_stat_activity WHERE datname = $1";
-  const { rows } = await sql.query(end, [name, limitMs]);
-  const doubtful = rows.filter((row) => row["gone"] !== true).map((row) => Number(row["pid"]));
-  if (doubtful.length === 0) return;
-  // "Not ended" is also said of a session that was gone before its turn came.
-  const look = "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND pid = ANY($2::int[])";
-  const left = (await sql.query(look, [name, doubtful])).rows.map((row) => Number(row["pid"]));
+  // All of them at once; to have the server wait for each takes a tenth of a second a session.
+  const end = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+  const left = await waitEnded(sql, pidsOf(await sql.query(end, [name])), limitMs);
   if (left.length === 0) return;
   throw new HarnessError(
     "POSTGRES_UNAVAILABLE",
@@ -118,6 +127,17 @@ export async function endSessions(sql: Sql, name: string, limitMs = 5000): Promi
     { hint: "Run the same command again.", context: { database: name, pids: left } },
   );
 }
+
+/** Waits for sessions that were told to end; returns those that are still there after the limit. */
+export async function waitEnded(sql: Sql, pids: readonly number[], limitMs: number): Promise<number[]> {
+  const last = Date.now() + limitMs;
+  for (let left = [...pids]; ; await delay(pollMs)) {
+    if (left.length > 0) left = pidsOf(await sql.query("SELECT pid FROM pg_stat_activity WHERE pid = ANY($1)", [left]));
+    if (left.length === 0 || Date.now() > last) return left;
+  }
+}
+
+const pidsOf = ({ rows }: { rows: Record<string, unknown>[] }): number[] => rows.map((row) => Number(row["pid"]));
 
 /** Drops every trashed database of ours. */
 export async function emptyTrash(server: PostgresServer, machine: string): Promise<string[]> {

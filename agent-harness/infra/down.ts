@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HarnessError } from "../shared/errors.ts";
 import { withLock } from "../shared/lock.ts";
-import { harnessDatabase } from "../shared/names.ts";
+import { harnessDatabase, reaperProcessName } from "../shared/names.ts";
 import { type HomePaths, removeFolder } from "../shared/paths.ts";
 import { findProcesses } from "../shared/processes.ts";
 import { infraPorts } from "../shared/settings.ts";
@@ -37,7 +37,7 @@ export async function infraDestroy(options: DownOptions & { force: boolean }): P
   if (!force) {
     throw new HarnessError(
       "CONFIRMATION_NEEDED",
-      `This deletes every agent's database and bucket, and ${harnessDatabase}, the harness's own database.`,
+      `This deletes every agent's database and bucket, all snapshots, and ${harnessDatabase}, the harness's own database.`,
       { hint: "Run: agent-harness infra destroy --force", leftBehind: "everything: nothing was touched" },
     );
   }
@@ -60,7 +60,10 @@ export async function infraDestroy(options: DownOptions & { force: boolean }): P
 /** With either driver PM2 runs the stacks' processes; with nothing left to look after, its daemon goes too. */
 async function stopIdleDaemon(paths: HomePaths): Promise<void> {
   await using processes = await findProcesses(paths.pm2);
-  if (processes !== undefined && (await processes.list()).length === 0) await processes.stopDaemon();
+  if (processes === undefined) return;
+  // A reaper has nothing to do without stacks.
+  const needed = (await processes.list()).filter((one) => one.name !== reaperProcessName);
+  if (needed.length === 0) await processes.stopDaemon();
 }
 
 /** The drivers that may have something running, or with `data` something at all, each with what it is opened with. */

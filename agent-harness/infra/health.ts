@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "../shared/errors.ts";
 import { openBuckets } from "./buckets.ts";
 import { maintenanceDatabase } from "./databases.ts";
@@ -5,12 +6,22 @@ import { openMail } from "./mail.ts";
 import type { Infra, ServiceHealth, ServiceId } from "./services.ts";
 import { withSql } from "./sql.ts";
 
+/** How long a working service may take to answer, in ms. */
+const limitMs = 8000;
+
 /** Asks a service something that only a working one can answer. Never throws: a service that does not answer is an answer. */
 export async function checkService(infra: Infra, id: ServiceId): Promise<ServiceHealth> {
+  // Somebody else who took the port may accept and then say nothing, for ever.
+  const answered = new AbortController();
+  const late = delay(limitMs, undefined, { signal: answered.signal, ref: false }).then(() => {
+    throw new Error(`nothing was answered within ${limitMs / 1000} s`);
+  });
   try {
-    return { healthy: true, detail: await checks[id](infra) };
+    return { healthy: true, detail: await Promise.race([checks[id](infra), late]) };
   } catch (error) {
     return { healthy: false, detail: errorText(error) };
+  } finally {
+    answered.abort();
   }
 }
 

@@ -1,9 +1,13 @@
 /** The door of infra/: the shared services of this machine, the template databases, and what is made in them. */
-export { openBuckets } from "./buckets.ts";
+export { type BucketMarker, type Buckets, openBuckets } from "./buckets.ts";
 export type { StackOnInfra } from "./choose-driver.ts";
+export { lookAtDocker } from "./compose/look.ts";
+export { probeCompose } from "./compose/probe.ts";
 export {
   dropDatabase,
+  endSessions,
   findDatabase,
+  findDatabases,
   listDatabases,
   maintenanceDatabase,
   type Stamp,
@@ -13,14 +17,43 @@ export {
 export { infraDestroy, infraDown } from "./down.ts";
 export { execInService } from "./exec.ts";
 export { type BuildStep, fingerprintOf, type TemplateSource } from "./fingerprint.ts";
+export { checkService } from "./health.ts";
 export { infraIsUp } from "./is-up.ts";
+export { dropLeftover, listLeftovers } from "./leftovers.ts";
 export { infraLogs } from "./logs.ts";
 export { type MailSummary, openMail } from "./mail.ts";
 export { claimWith, readyCount, refillPool } from "./pool.ts";
+export { type InfraPortHolder, listPortHolders } from "./port-holders.ts";
 export { resolveInfra } from "./resolve.ts";
 export { type DriverName, driverNames, type Infra, parseServiceId, type ServiceId, serviceIds } from "./services.ts";
+export {
+  fillBucket,
+  findStrayBuckets,
+  keepBucket,
+  removeSnapshotBuckets,
+  requireSnapshotBucket,
+} from "./snapshot-buckets.ts";
+export {
+  copyAside,
+  dropCopies,
+  findCopies,
+  listSnapshotDatabases,
+  putInPlace,
+  requireSnapshotPlace,
+  type SnapshotFacts,
+  type SnapshotInfo,
+  snapshotStamp,
+} from "./snapshot-databases.ts";
+export { whileAlone } from "./snapshot-sessions.ts";
+export { isUnwritten, writtenStampOf } from "./snapshot-written.ts";
 export { type Sql, type SqlResult, withSql } from "./sql.ts";
-export { type InfraPlace, infraStatus, type ServiceStatus } from "./status.ts";
-export { type ChosenStrategy, chooseStrategy, readServerFacts, type ServerFacts } from "./strategy.ts";
-export { builtAt, dropTemplateDatabase, ensureTemplateDatabase, listTemplateDatabases } from "./template-db.ts";
+export { type InfraHealth, type InfraPlace, infraHealth, infraStatus, type ServiceStatus } from "./status.ts";
+export { type ChosenStrategy, canReflink, chooseStrategy, readServerFacts, type ServerFacts } from "./strategy.ts";
+export {
+  builtAt,
+  dropIdleTemplateDatabase,
+  dropTemplateDatabase,
+  ensureTemplateDatabase,
+  listTemplateDatabases,
+} from "./template-db.ts";
 export { type InfraOptions, infraUp } from "./up.ts";

@@ -8,11 +8,12 @@ import {
   emptyTrash,
   findDatabase,
   findDatabases,
-  listDatabases,
   maintenanceDatabase,
   type Stamp,
   stampStatement,
 } from "./databases.ts";
+import { fillLock, findHalfMade, findOrphanedClones, tryAlone } from "./leftovers.ts";
+import { writtenStamp } from "./snapshot-written.ts";
 import { type PostgresServer, type Sql, sqlName, withSql } from "./sql.ts";
 
 export interface ClaimOptions {
@@ -46,7 +47,14 @@ export async function claimDatabase(server: PostgresServer, options: ClaimOption
 export async function claimWith(sql: Sql, options: ClaimOptions): Promise<Claim> {
   const start = performance.now();
   const { machine, fingerprint } = options;
-  const stamp: Stamp = { ...options.stamp, machine, kind: "agent", fingerprint, claimedAt: new Date().toISOString() };
+  const stamp: Stamp = {
+    ...options.stamp,
+    machine,
+    kind: "agent",
+    fingerprint,
+    claimedAt: new Date().toISOString(),
+    ...(await writtenStamp(sql)),
+  };
   // A claim that a power cut takes back is claimed again by the next launch; waiting for the disk would buy nothing.
   await sql.query("SET synchronous_commit = off");
   const warm = await takeReady(sql, options, stamp);
@@ -80,9 +88,6 @@ const nameForeign = (name: string, cause: unknown): HarnessError =>
     hint: "Look at it, then rename or drop it, and run the command again.",
     cause,
   });
-
-/** Held (shared) while a clone is made; who gets it exclusively knows that a clone without a mark is a dead one's. */
-const fillLock = "hashtext('agent-harness fill')";
 
 /** Makes one more clone. It is for the taking when it carries its mark. */
 async function addToPool(sql: Sql, options: Omit<ClaimOptions, "name" | "stamp">): Promise<void> {
@@ -138,33 +143,18 @@ export async function readyCount(sql: Sql, fingerprint: string, machine: string)
 /** Clones for the taking, the oldest first: what carries our mark, for a server may be shared and a clone half made. */
 async function readyClones(sql: Sql, { fingerprint, machine }: { fingerprint: string; machine: string }) {
   const all = await findDatabases(sql, poolPrefix(fingerprint));
-  return all.filter((one) => one.stamp?.kind === "pool" && one.stamp.machine === machine);
+  return all.filter((one) => one.stamp?.kind === "pool" && one.stamp.machine === machine && !one.broken);
 }
 
 /** Clones whose maker was killed before it could mark them. */
 async function dropHalfMade(sql: Sql): Promise<void> {
-  const { rows } = await sql.query(`SELECT pg_try_advisory_lock(${fillLock}) AS alone`);
-  if (rows[0]?.["alone"] !== true) return;
-  try {
-    const unmarked = await sql.query(
-      "SELECT datname FROM pg_database WHERE datname ~ $1 AND shobj_description(oid, 'pg_database') IS NULL",
-      [`^${poolPrefix("")}[0-9a-f]{12}_[0-9a-f]{8}$`],
-    );
-    for (const { datname } of unmarked.rows) await dropDatabase(sql, String(datname));
-  } finally {
-    await sql.query(`SELECT pg_advisory_unlock(${fillLock})`);
-  }
+  await tryAlone(sql, fillLock, async () => {
+    for (const name of await findHalfMade(sql)) await dropDatabase(sql, name);
+  });
 }
 
 async function dropOrphans(sql: Sql, machine: string): Promise<string[]> {
-  const all = await listDatabases(sql, "ah_");
-  const templates = new Set(all.filter((one) => one.isTemplate).map((one) => one.name));
-  const orphans = all.filter(
-    (one) =>
-      one.stamp?.kind === "pool" &&
-      one.stamp.machine === machine &&
-      !templates.has(templateDatabaseName(String(one.stamp["fingerprint"]))),
-  );
-  for (const { name } of orphans) await dropDatabase(sql, name);
-  return orphans.map((one) => one.name);
+  const orphans = await findOrphanedClones(sql, machine);
+  for (const name of orphans) await dropDatabase(sql, name);
+  return orphans;
 }

@@ -8,21 +8,16 @@ import {
   dropDatabase,
   endSessions,
   findDatabase,
-  findDatabases,
   listDatabases,
   maintenanceDatabase,
   stampStatement,
 } from "./databases.ts";
 import type { BuildStep, TemplateSource } from "./fingerprint.ts";
+import { buildLock, fillLock, findUnfinishedBuilds, lockOfBuild, tryAlone } from "./leftovers.ts";
 import { type PostgresServer, type Sql, sqlName, withSql } from "./sql.ts";
 
 /** Always in the template database: `slow-queries` reads it in the agent's own. */
 const builtInExtensions = ["pg_stat_statements"];
-
-const scratchPrefix = scratchDatabaseName("", "").slice(0, -1);
-
-/** What two builders of one template database take turns on. */
-const buildLock = (template: string): string => `agent-harness build ${template}`;
 
 export interface BuildOptions {
   server: PostgresServer;
@@ -41,10 +36,11 @@ export interface BuildOptions {
 export async function ensureTemplateDatabase(options: BuildOptions): Promise<{ name: string; built: boolean }> {
   const name = templateDatabaseName(options.fingerprint);
   return await withSql(options.server, maintenanceDatabase, async (sql) => {
-    await sql.query("SELECT pg_advisory_lock(hashtext($1))", [buildLock(name)]);
+    await sql.query(`SELECT pg_advisory_lock(${buildLock(name)})`);
     const found = await findDatabase(sql, name);
-    if (found?.stamp?.kind === "template") return { name, built: false };
-    if (found !== undefined) {
+    if (found?.stamp?.kind === "template" && !found.broken) return { name, built: false };
+    if (found?.stamp?.kind === "template") await dropDatabase(sql, name);
+    else if (found !== undefined) {
       throw new HarnessError("NAME_FOREIGN", `A database ${name} exists that agent-harness did not make.`, {
         hint: `Look at it, then rename or drop it: DROP DATABASE ${name}`,
       });
@@ -93,14 +89,8 @@ async function runStep(step: BuildStep, database: string, options: BuildOptions)
 
 /** Scratch databases of builds that died, of any fingerprint: whose build lock we can have, nobody is filling. */
 async function dropAbandoned(sql: Sql): Promise<void> {
-  for (const { name } of await findDatabases(sql, scratchPrefix)) {
-    const fingerprint = /^([0-9a-f]{12})_[0-9a-f]{8}$/.exec(name.slice(scratchPrefix.length))?.[1];
-    if (fingerprint === undefined) continue;
-    const lock = buildLock(templateDatabaseName(fingerprint));
-    const { rows } = await sql.query("SELECT pg_try_advisory_lock(hashtext($1)) AS alone", [lock]);
-    if (rows[0]?.["alone"] !== true) continue;
-    await dropDatabase(sql, name);
-    await sql.query("SELECT pg_advisory_unlock(hashtext($1))", [lock]);
+  for (const name of await findUnfinishedBuilds(sql)) {
+    await tryAlone(sql, lockOfBuild(name), () => dropDatabase(sql, name));
   }
 }
 
@@ -162,4 +152,15 @@ export async function dropTemplateDatabase(sql: Sql, machine: string, fingerprin
   const ours = [...pool, ...(template === undefined ? [] : [template])].filter((one) => one.stamp?.machine === machine);
   for (const { name } of ours) await dropDatabase(sql, name);
   return ours.map((one) => one.name);
+}
+
+/** The same, unless somebody builds or clones it at this moment: then nothing is done, and the answer is undefined. */
+export async function dropIdleTemplateDatabase(
+  sql: Sql,
+  machine: string,
+  fingerprint: string,
+): Promise<string[] | undefined> {
+  return await tryAlone(sql, buildLock(templateDatabaseName(fingerprint)), () =>
+    tryAlone(sql, fillLock, () => dropTemplateDatabase(sql, machine, fingerprint)),
+  );
 }

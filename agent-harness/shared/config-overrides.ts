@@ -1,7 +1,7 @@
 import type { ConfigPath, Finding, Problem } from "./config-source.ts";
 import { parseEnv } from "./env-file.ts";
 import { suggest } from "./nearest.ts";
-import { infraPortVariables } from "./settings.ts";
+import { infraPortVariables, memoryReserveVariable, verifyPermitsVariable } from "./settings.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -31,6 +31,8 @@ const overrideVariables: Readonly<Record<string, { path: ConfigPath; parse: (val
 /** Variables that something reads without their being a key of the project config. */
 const otherVariables = [
   "AGENT_HARNESS_CHROMIUM",
+  verifyPermitsVariable,
+  memoryReserveVariable,
   "AGENT_DB_IMAGE",
   "AGENT_MINIO_IMAGE",
   "AGENT_BROWSER_IMAGE",

@@ -138,6 +138,12 @@ const stage = z.strictObject({
   commands: z.array(verifyCommand).min(1).describe("Run in parallel."),
   full: z.boolean().default(false).describe("Only with --full. (Default: false)"),
   timeoutMs: duration("How long the stage may take", 1_800_000),
+  heavy: z
+    .boolean()
+    .optional()
+    .describe(
+      "Takes one of the machine's permits, so that the agents' runs take turns. (Default: true for a stage that runs commands)",
+    ),
   inputs: z
     .array(z.string())
     .optional()
@@ -151,6 +157,47 @@ const ports = z
   .default({ frontend: 3000, api: 8000, scheduler: 8001, debug: 9200 })
   .describe("Base of each port; agent n gets base + n*10. (Default: the seed's four)");
 
+const worktree = z.strictObject({
+  root: z
+    .string()
+    .default("~/worktrees")
+    .describe("Folder of the worktrees that `launch --worktree` makes; `~` is your home. (Default: ~/worktrees)"),
+  branch: z
+    .string()
+    .default("agent-{{id}}")
+    .describe("Branch of a new worktree, unless the command names one. (Default: agent-{{id}})"),
+  install: z
+    .array(z.union([command, z.strictObject({ run: command, cwd: z.string().default(".") })]))
+    .default([])
+    .describe("Commands that make a new worktree ready to run: install, build."),
+});
+
+const lengthOfTime = z.string().regex(/^(?:\d{1,6}[smhd])+$/, "a length of time is such as 30m, 4h, 1h30m or 2d");
+
+const lifetime = z.strictObject({
+  ttl: lengthOfTime
+    .optional()
+    .describe(
+      "How long a stack stays from its launch; then it is torn down, unless work would be lost. (Default: for ever)",
+    ),
+  idle: lengthOfTime
+    .optional()
+    .describe("How long a stack may be unused before its processes are stopped, its data kept. (Default: for ever)"),
+});
+
+const snapshots = z.strictObject({
+  beforeTeardown: z
+    .boolean()
+    .default(true)
+    .describe("Whether a teardown keeps a stack's data as the snapshot `before-teardown`. (Default: true)"),
+  keepDays: z
+    .int()
+    .min(1)
+    .max(3650)
+    .default(7)
+    .describe("How many days such a snapshot is kept at the least. (Default: 7)"),
+});
+
 /** The whole file. Unknown keys are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -158,6 +205,9 @@ export const configSchema = z.strictObject({
   infra: infra.prefault({}).describe("The services that all agents of this machine share."),
   ports,
   database: database.prefault({}).describe("The template database, and what happens to each agent's clone of it."),
+  lifetime: lifetime.prefault({}).describe("How long a stack stays, unless its launch says otherwise."),
+  snapshots: snapshots.prefault({}).describe("What a teardown keeps of a stack's data."),
+  worktree: worktree.prefault({}).describe("The worktrees that `launch --worktree` makes."),
   env: environment.default({}),
   processes: z
     .record(name("process"), processSchema)

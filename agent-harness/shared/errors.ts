@@ -21,6 +21,9 @@ export const errorCodes = {
   BUILD_STEP_FAILED: "failed",
   AFTER_CLONE_FAILED: "failed",
   SURVIVORS: "failed",
+  INSTALL_FAILED: "failed",
+  GIT_FAILED: "failed",
+  STATE_UNREADABLE: "failed",
   // usage: the command line is wrong
   USAGE: "usage",
   AGENT_ID_INVALID: "usage",
@@ -42,9 +45,11 @@ export const errorCodes = {
   // missing: no such thing
   STACK_NOT_FOUND: "missing",
   TEMPLATE_DATABASE_NOT_FOUND: "missing",
+  SNAPSHOT_NOT_FOUND: "missing",
   SERVICE_UNKNOWN: "missing",
   CONTAINER_MISSING: "missing",
   MAIL_NOT_FOUND: "missing",
+  GIT_REF_NOT_FOUND: "missing",
   // conflict: somebody else has it
   PORT_TAKEN: "conflict",
   PORTS_DIFFER: "conflict",
@@ -53,8 +58,13 @@ export const errorCodes = {
   DRIVER_DIFFERS: "conflict",
   ENGINE_DIFFERS: "conflict",
   LOCK_HELD: "conflict",
+  BRANCH_TAKEN: "conflict",
+  WORKTREE_TAKEN: "conflict",
+  WORK_UNSAVED: "conflict",
   NAME_FOREIGN: "conflict",
   STACKS_ALIVE: "conflict",
+  STACK_UNFINISHED: "conflict",
+  SNAPSHOT_EXISTS: "conflict",
   // unavailable: a program or server does not answer
   INFRA_DOWN: "unavailable",
   POSTGRES_UNAVAILABLE: "unavailable",
@@ -69,6 +79,7 @@ export const errorCodes = {
   IMAGE_UNAVAILABLE: "unavailable",
   PROGRAM_MISSING: "unavailable",
   DISK_FULL: "unavailable",
+  MEMORY_SHORT: "unavailable",
   // timeout
   TIMEOUT: "timeout",
   // bug

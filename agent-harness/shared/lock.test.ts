@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { lockHolder, withLock } from "./lock.ts";
+import { deadHolder, lockHolder, withLock } from "./lock.ts";
 import { startTimeOf } from "./process-tree.ts";
 
 let folder: string;
@@ -76,6 +76,14 @@ test.each<[string, () => Promise<string>]>([
   await withLock(folder, { doing: "next", timeoutMs: 0 }, async () => expect(await readdir(folder)).toEqual(["5"]));
   expect(performance.now() - start).toBeLessThan(500);
   expect(await readFile(join(folder, "5"), "utf8")).toBe("free");
+});
+
+test("a holder that was killed is told of until the next one has had the lock", async () => {
+  expect(await deadHolder(folder)).toBeUndefined();
+  await leaveHeld(JSON.stringify({ pid: 4_190_000, started: "1", doing: "launching agent 3" }));
+  expect(await deadHolder(folder)).toMatchObject({ pid: 4_190_000, doing: "launching agent 3" });
+  await withLock(folder, { doing: "next" }, async () => expect(await deadHolder(folder)).toBeUndefined());
+  expect(await deadHolder(folder)).toBeUndefined();
 });
 
 test("a living holder is not taken over, even when its file is old", async () => {

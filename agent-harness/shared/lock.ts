@@ -3,6 +3,7 @@ import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorNumber, HarnessError } from "./errors.ts";
+import { findText } from "./files.ts";
 import { startTimeOf } from "./process-tree.ts";
 
 /*
@@ -44,6 +45,15 @@ export async function withLock<T>(folder: string, options: LockOptions, work: ()
 export async function lockHolder(folder: string): Promise<{ pid: number; doing: string } | undefined> {
   const top = await highest(folder);
   return top === 0 ? undefined : await livingHolder(join(folder, String(top)));
+}
+
+/** Who was killed while holding the lock; the next one who wants it has it at once. */
+export async function deadHolder(folder: string): Promise<{ pid: number; doing: string } | undefined> {
+  const top = await highest(folder);
+  const file = join(folder, String(top));
+  if (top === 0 || (await livingHolder(file)) !== undefined) return undefined;
+  const text = (await findText(file)) ?? "free";
+  return text === "free" ? undefined : parseHolder(text);
 }
 
 async function acquire(folder: string, options: LockOptions): Promise<string> {

@@ -3,7 +3,10 @@ import {
   bucketName,
   databaseName,
   envFileName,
+  everyAgentId,
+  idOfProcess,
   instructionsFileName,
+  isAgentId,
   mailAddress,
   parseAgentId,
   poolPrefix,
@@ -67,6 +70,18 @@ test("no name of one agent begins with that of another's processes", () => {
   const prefixes = Array.from({ length: 99 }, (_, at) => processPrefix(at + 1));
   const meeting = prefixes.filter((one) => prefixes.some((other) => other !== one && one.startsWith(other)));
   expect(meeting).toEqual([]);
+});
+
+test("a process's name tells whose it is, and another's name does not", () => {
+  for (const id of [1, 9, 10, 99]) expect(idOfProcess(processName(id, "api"))).toBe(id);
+  const others = ["agent-0-api", "agent-01-api", "agent-100-api", "agent-1", "my-agent-1-api", "infra-s3", ""];
+  expect(others.map(idOfProcess)).toEqual(others.map(() => undefined));
+});
+
+test("an id from outside is a whole number from 1 to 99, and there is no other", () => {
+  expect(everyAgentId).toHaveLength(99);
+  expect(everyAgentId.every(isAgentId)).toBe(true);
+  expect([0, 100, 1.5, "1", null, undefined].some(isAgentId)).toBe(false);
 });
 
 test("database names derived from a fingerprint stay within Postgres's 63 bytes and never meet an agent's", () => {

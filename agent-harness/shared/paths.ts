@@ -40,6 +40,8 @@ export interface HomePaths {
   /** What the compose driver mounts into its containers: the credentials, a file each. */
   compose: string;
   verify: string;
+  /** Which process is the reaper; there while one runs. */
+  reaper: string;
 }
 
 /** The layout of the harness's home. */
@@ -60,6 +62,7 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     browser: join(home, "browser"),
     compose: join(home, "compose"),
     verify: join(home, "verify"),
+    reaper: join(home, "reaper.json"),
   };
 }
 

@@ -74,6 +74,21 @@ export function daemonAnswers(home: string): Promise<boolean> {
   });
 }
 
+/** A PM2 daemon of a home. */
+export interface DaemonFacts {
+  pid: number;
+  /** Of the PM2 that it was started from. */
+  version: string;
+}
+
+/** Every daemon of this home that runs, also one that nobody can reach any more. Its title names its version. */
+export async function listDaemons(home: string): Promise<DaemonFacts[]> {
+  return (await findMarked("PM2_HOME", home)).flatMap(({ pid, command }) => {
+    const version = /^PM2 v([^\s:]+): God Daemon/.exec(command)?.[1];
+    return version === undefined ? [] : [{ pid, version }];
+  });
+}
+
 /** Ends the daemon and all it runs, by signal: PM2's own call needs the connection that has to be closed before. */
 export async function stopDaemon(home: string): Promise<void> {
   const pid = Number(await findText(join(home, "pm2.pid")));

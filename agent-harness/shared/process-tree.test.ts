@@ -10,6 +10,7 @@ import {
   isAlive,
   killAll,
   killTree,
+  listMarked,
   listProcesses,
   type ProcessInfo,
   startTimeOf,
@@ -77,6 +78,8 @@ test("one that left its tree by setsid is found by its mark, whatever the mark h
   expect(marked).toEqual([expect.objectContaining({ pid: child, group: child })]);
   expect(await findMarked("AH_TEST_MARK", value.slice(0, -1))).toEqual([]);
   expect(await findMarked("TEST_MARK", value)).toEqual([]);
+  const fitting = await listMarked("AH_TEST_MARK", (one) => one.startsWith(value.slice(0, 36)));
+  expect(fitting.filter((one) => one.pid === child)).toEqual([expect.objectContaining({ value, group: child })]);
   await killAll(marked, { graceMs: 100 });
   await gone([child]);
 });

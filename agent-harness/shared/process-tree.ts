@@ -59,28 +59,45 @@ export function treeOf(pid: number, all: readonly ProcessInfo[]): ProcessInfo[] 
 
 /** The processes whose environment has `name=value`: ours even when they left their tree by setsid or a double fork. */
 export async function findMarked(name: string, value: string): Promise<ProcessInfo[]> {
-  const pids =
-    process.platform === "linux" ? await markedOnLinux(`${name}=${value}`) : await markedByPs(`${name}=${value}`);
-  if (pids.size === 0) return [];
-  return (await listProcesses()).filter((one) => pids.has(one.pid) && one.pid !== process.pid);
+  const all = await listMarked(name, (own) => own === value);
+  return all.map(({ value: _, ...info }) => info);
 }
 
-async function markedOnLinux(mark: string): Promise<Set<number>> {
+/** Every process whose environment has this variable with a value that fits, and the value. */
+export async function listMarked(
+  name: string,
+  fits: (value: string) => boolean,
+): Promise<(ProcessInfo & { value: string })[]> {
+  const values = process.platform === "linux" ? await valuesOnLinux(name) : await valuesByPs(name);
+  const marked = new Map([...values].filter(([pid, value]) => pid !== process.pid && fits(value)));
+  if (marked.size === 0) return [];
+  return (await listProcesses()).flatMap((one) => {
+    const value = marked.get(one.pid);
+    return value === undefined ? [] : [{ ...one, value }];
+  });
+}
+
+async function valuesOnLinux(name: string): Promise<Map<number, string>> {
   const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
-  const marked = await Promise.all(
-    pids.map(async (pid) => {
+  const values = await Promise.all(
+    pids.map(async (pid): Promise<[number, string][]> => {
       // Another user's process, or one that just ended: neither is ours to find.
       const environ = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-      return environ.split("\0").includes(mark) ? Number(pid) : undefined;
+      const found = environ.split("\0").find((entry) => entry.startsWith(`${name}=`));
+      return found === undefined ? [] : [[Number(pid), found.slice(name.length + 1)]];
     }),
   );
-  return new Set(marked.filter((pid) => pid !== undefined));
+  return new Map(values.flat());
 }
 
-async function markedByPs(mark: string): Promise<Set<number>> {
+async function valuesByPs(name: string): Promise<Map<number, string>> {
   const { stdout } = await ps(["-A", "-E", "-ww", "-o", "pid=", "-o", "command="]);
-  const lines = stdout.split("\n").filter((line) => line.split(" ").includes(mark));
-  return new Set(lines.map((line) => Number.parseInt(line, 10)));
+  return new Map(
+    stdout.split("\n").flatMap((line): [number, string][] => {
+      const found = line.split(" ").find((word) => word.startsWith(`${name}=`));
+      return found === undefined ? [] : [[Number.parseInt(line, 10), found.slice(name.length + 1)]];
+    }),
+  );
 }
 
 /** Stops a process and everything below it: SIGTERM, and SIGKILL for what still runs after `graceMs`. */

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type PM2 from "pm2";
 import { errorText, HarnessError } from "./errors.ts";
+import { setLargeLogAside } from "./log-file.ts";
 import { call, daemonAnswers, ensureDaemon, first, stopDaemon } from "./process-daemon.ts";
 import { killAll, listProcesses, treeOf } from "./process-tree.ts";
 
@@ -21,6 +22,8 @@ export interface ProcessSpec {
   env: Record<string, string>;
   /** One log for both streams, as a person reads a terminal. */
   logFile: string;
+  /** Keep the time of each piece of output, for `decodeRecords` of log-record.ts; else the log is plain text. */
+  timedLog?: boolean;
   /** The user to run as, when we are root. */
   uid?: number;
   gid?: number;
@@ -99,6 +102,10 @@ async function share(pm2: typeof PM2, change: 1 | -1): Promise<void> {
 const pm2Disconnect = (pm2: typeof PM2, done: (value?: unknown) => void): void =>
   (pm2.disconnect as (callback: () => void) => void).call(pm2, done);
 
+/** The version of the PM2 that we bring along. */
+export const supervisorVersion = (): string =>
+  (createRequire(import.meta.url)("pm2/package.json") as { version: string }).version;
+
 /** Connects only when the daemon runs already: what to use for looking and for stopping. */
 export async function findProcesses(home: string): Promise<Processes | undefined> {
   return (await daemonAnswers(home)) ? await openProcesses(home) : undefined;
@@ -140,6 +147,8 @@ async function start(pm2: typeof PM2, apps: readonly App[]): Promise<void> {
     pm2,
     apps.map((app) => app.name).filter((name) => known.has(name)),
   );
+  // Now that nothing writes to them; of a log in use lines would be lost.
+  await Promise.all(apps.map(({ out_file: log }) => (typeof log === "string" ? setLargeLogAside(log) : undefined)));
   await call("start", (done) => pm2.start({ apps } as unknown as PM2.StartOptions, done));
   // A process that could not be prepared is missing from the list while the call succeeds.
   const running = new Set((await list(pm2)).map((one) => one.name));
@@ -167,6 +176,7 @@ export function toApp(spec: ProcessSpec): App {
     out_file: spec.logFile,
     error_file: spec.logFile,
     merge_logs: true, // no "-0" put into the file's name
+    ...(spec.timedLog ? { log_type: "json" } : {}),
     max_restarts: 3,
     min_uptime: 1000,
     exp_backoff_restart_delay: 100,

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { HarnessError } from "./errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -56,3 +57,40 @@ function parsePort(variable: string, text: string | undefined, usual: number): n
 }
 
 const invalid = (message: string, hint: string): HarnessError => new HarnessError("CONFIG_INVALID", message, { hint });
+
+/** The variable that says how many heavy verify stages may run on this machine at the same time. */
+export const verifyPermitsVariable = "AGENT_HARNESS_VERIFY_PERMITS";
+
+/** How many heavy verify stages may run at the same time: half of the cores, unless the variable says otherwise. */
+export function verifyPermits(env: Env = process.env, cores: number = availableParallelism()): number {
+  const text = env[verifyPermitsVariable];
+  if (text === undefined || text === "") return Math.max(1, Math.floor(cores / 2));
+  if (/^[1-9][0-9]?$/.test(text)) return Number(text);
+  throw invalid(
+    `${verifyPermitsVariable} is ${JSON.stringify(text)}, which is no number from 1 to 99.`,
+    `Set ${verifyPermitsVariable} to how many heavy stages may run at once, or take it away.`,
+  );
+}
+
+/** The variable that says how often the reaper looks, in ms; for tests. */
+export const reaperVariable = "AGENT_HARNESS_REAPER_MS";
+
+/** How often the reaper looks at the stacks, in ms. */
+export function reaperInterval(env: Env = process.env): number {
+  const text = env[reaperVariable] ?? "";
+  return /^[1-9][0-9]{1,6}$/.test(text) ? Number(text) : 15_000;
+}
+
+/** The variable that says how many megabytes of memory no launch may take. */
+export const memoryReserveVariable = "AGENT_HARNESS_MEMORY_RESERVE_MB";
+
+/** How much memory no launch may take, in bytes: 512 MB or a twentieth of the machine, unless the variable says otherwise. */
+export function memoryReserve(totalBytes: number, env: Env = process.env): number {
+  const text = env[memoryReserveVariable];
+  if (text === undefined || text === "") return Math.max(512 * 2 ** 20, Math.round(totalBytes / 20));
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 2 ** 20;
+  throw invalid(
+    `${memoryReserveVariable} is ${JSON.stringify(text)}, which is no number of megabytes.`,
+    `Set ${memoryReserveVariable} to how many megabytes have to stay free, or take it away.`,
+  );
+}

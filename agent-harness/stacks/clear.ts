@@ -1,4 +1,4 @@
-import { findDatabase, maintenanceDatabase, trashDatabase, withSql } from "../infra/index.ts";
+import { dropDatabase, findDatabase, maintenanceDatabase, trashDatabase, withSql } from "../infra/index.ts";
 import { HarnessError } from "../shared/errors.ts";
 import { databaseName } from "../shared/names.ts";
 import { withStep } from "../shared/progress.ts";
@@ -15,13 +15,20 @@ import { processes } from "./resources/processes.ts";
 export async function clearStack(context: StackContext): Promise<void> {
   const { ledger, paths, progress } = context;
   ledger.resetting = true;
+  delete ledger.restoring;
   await writeLedger(paths, ledger);
+  // Only to load the clients of both, in the time that the processes take to end.
+  const looks = Promise.allSettled([bucket.exists(context), mailbox.exists(context)]);
   await withStep(progress, "stop processes", () => processes.destroy(context));
-  await withStep(progress, "old database", () => putAway(context));
-  await withStep(progress, "bucket and mails", async () => {
-    await bucket.destroy(context);
-    await mailbox.destroy(context);
-  });
+  await looks;
+  // To their end, both of them: nothing may go on behind an error.
+  const ends = await Promise.allSettled([
+    withStep(progress, "old database", () => putAway(context)),
+    withStep(progress, "bucket and mails", async () => {
+      await Promise.all([bucket.destroy(context), mailbox.destroy(context)]);
+    }),
+  ]);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
   ledger.resources = ledger.resources.filter(
     (one) => !["database", "bucket", "after-clone", "processes"].includes(one.kind),
   );
@@ -39,6 +46,7 @@ async function putAway({ infra, ledger }: StackContext): Promise<void> {
         hint: `Nothing was touched; look at it with psql before you go on.`,
       });
     }
-    await trashDatabase(sql, name, infra.machine);
+    if (found.broken) await dropDatabase(sql, name);
+    else await trashDatabase(sql, name, infra.machine);
   });
 }

@@ -94,8 +94,9 @@ test("instructions of the project's own that cannot be filled in leave the runni
   expect(await readFile(join(repo, "CLAUDE.agent.62.md"), "utf8")).toBe(before);
   await writeFile(join(repo, "mine.hbs"), "# agent {{id}} in {{workdir}}\n");
   await h.ok(repo, "launch", "62");
+  const { machine } = await h.infra();
   expect(await readFile(join(repo, "CLAUDE.agent.62.md"), "utf8")).toBe(
-    `<!-- Written by agent-harness for agent 62 (small). Changes are lost at the next launch. -->\n# agent 62 in ${repo}\n`,
+    `<!-- Written by agent-harness for agent 62 (small; harness ${machine}). Changes are lost at the next launch. -->\n# agent 62 in ${repo}\n`,
   );
 });
 

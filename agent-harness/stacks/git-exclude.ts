@@ -1,13 +1,23 @@
-import { execFile } from "node:child_process";
 import { appendFile, mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { promisify } from "node:util";
+import { overridesFileName } from "../shared/config-overrides.ts";
 import { findText } from "../shared/files.ts";
+import { tryGit } from "./git.ts";
 
-const run = promisify(execFile);
+/** Where ignored files are on their way into a new worktree; there for longer only when that was killed. */
+export const carryScratch = ".agent-harness-carry";
 
-/** The rendered files of every agent, and what a killed launch leaves of one, in the words of gitignore. */
-const patterns = [".env.agent.*", "ecosystem.agent.*.config.cjs*", "CLAUDE.agent.*.md*"];
+/**
+ * The rendered files of every agent, what a killed launch leaves of one, and what is this machine's alone, in the words of
+ * gitignore.
+ */
+const patterns = [
+  ".env.agent.*",
+  "ecosystem.agent.*.config.cjs*",
+  "CLAUDE.agent.*.md*",
+  `${overridesFileName}*`,
+  `/${carryScratch}/`,
+];
 
 const heading = "# rendered by agent-harness";
 
@@ -25,11 +35,7 @@ export async function excludeFromGit(workdir: string): Promise<void> {
 }
 
 async function excludePath(workdir: string): Promise<string | undefined> {
-  try {
-    const { stdout } = await run("git", ["-C", workdir, "rev-parse", "--git-path", "info/exclude"]);
-    return resolve(workdir, stdout.trim());
-  } catch {
-    // Not a git work tree, or no git here: nothing that could count the files as work.
-    return undefined;
-  }
+  // Not a git work tree, or no git here: nothing that could count the files as work.
+  const path = await tryGit(workdir, ["rev-parse", "--git-path", "info/exclude"]);
+  return path === undefined ? undefined : resolve(workdir, path);
 }

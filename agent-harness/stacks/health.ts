@@ -1,10 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
 import { listeners } from "../shared/ports.ts";
 import { listProcesses, treeOf } from "../shared/process-tree.ts";
 import type { Processes, ProcessStatus } from "../shared/processes.ts";
 import type { LedgerProcess } from "./ledger.ts";
+import { lastLinesOf } from "./logs.ts";
 import type { PlannedProcess } from "./plan.ts";
 import { readApps } from "./process-file.ts";
 import type { LaunchContext } from "./resource.ts";
@@ -86,8 +86,13 @@ async function look(planned: Watched, status: ProcessStatus | undefined, settleM
   return { healthy: reason === undefined, crashed: false, reason: reason ?? "healthy" };
 }
 
-/** Asks a health URL once; undefined when all is well, else why not. */
-export async function probe(url: string, port: number, pid: number): Promise<string | undefined> {
+/** Asks a health URL once; undefined when all is well, else why not. `tree`: the pids below `pid`, where they are known. */
+export async function probe(
+  url: string,
+  port: number,
+  pid: number,
+  tree?: readonly number[],
+): Promise<string | undefined> {
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(probeLimitMs) });
     if (answer.status !== 200) return `${url} answered ${answer.status}: ${(await answer.text()).slice(0, 200)}`;
@@ -97,14 +102,15 @@ export async function probe(url: string, port: number, pid: number): Promise<str
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     return `${url} does not answer: ${errorNumber(cause) ?? errorText(cause)}`;
   }
-  return (await isOwnListener(port, pid)) ? undefined : `${url} is answered by a process of somebody else`;
+  return (await isOwnListener(port, pid, tree)) ? undefined : `${url} is answered by a process of somebody else`;
 }
 
 /** Whether a process of this tree listens on the port: a healthy answer of somebody else's is none. */
-async function isOwnListener(port: number, pid: number): Promise<boolean> {
-  if ((await listeners([port], [pid])).some((one) => one.pid === pid)) return true;
-  const tree = treeOf(pid, await listProcesses()).map((one) => one.pid);
-  return (await listeners([port], tree)).some((one) => tree.includes(one.pid));
+async function isOwnListener(port: number, pid: number, known: readonly number[] = [pid]): Promise<boolean> {
+  const isOne = async (pids: readonly number[]): Promise<boolean> =>
+    (await listeners([port], pids)).some((one) => pids.includes(one.pid));
+  // Those known are looked at first, since a list of all processes takes longer; what was started since is only in that.
+  return (await isOne(known)) || (await isOne(treeOf(pid, await listProcesses()).map((one) => one.pid)));
 }
 
 async function unhealthy(failed: Watched, reason: string, id: number): Promise<HarnessError> {
@@ -117,21 +123,36 @@ async function unhealthy(failed: Watched, reason: string, id: number): Promise<H
   });
 }
 
-/** The last lines of a log; says so when there are none. */
-export async function lastLines(file: string, count: number): Promise<string> {
-  const text = await readFile(file, "utf8").catch((error: unknown) => {
-    if (errorNumber(error) === "ENOENT") return "";
-    throw error;
-  });
-  return text.trim() === "" ? "(it printed nothing)" : text.trimEnd().split("\n").slice(-count).join("\n");
+/** The last lines of a process's log; says so when there are none. */
+async function lastLines(file: string, count: number): Promise<string> {
+  return (await lastLinesOf(file, count)).join("\n").trimEnd() || "(it printed nothing)";
 }
 
 /** The health of one running process of a ledger, asked once. */
 export async function processHealth(
   process: LedgerProcess,
   status: ProcessStatus | undefined,
+  tree?: readonly number[],
 ): Promise<string | undefined> {
-  if (status?.pid === undefined || status.status !== "online") return `it is ${status?.status ?? "not running"}`;
+  if (status?.pid === undefined || status.status !== "online") return notRunning(status);
   if (process.healthUrl === undefined || process.port === undefined) return undefined;
-  return await probe(process.healthUrl, process.port, status.pid);
+  return await probe(process.healthUrl, process.port, status.pid, tree);
 }
+
+/**
+ * The same without a connection to the process, for who looks again and again: whether it listens where its health would be
+ * asked. A connection would count as use, and a stack that is to be stopped when nobody uses it would never be.
+ */
+export async function listeningHealth(
+  { healthUrl, port }: LedgerProcess,
+  status: ProcessStatus | undefined,
+  tree: readonly number[],
+): Promise<string | undefined> {
+  if (status?.pid === undefined || status.status !== "online") return notRunning(status);
+  if (healthUrl === undefined || port === undefined) return undefined;
+  return (await isOwnListener(port, status.pid, tree)) ? undefined : `nothing of it listens on port ${port}`;
+}
+
+/** Why a process that does not run is not healthy; undefined for one that runs. */
+export const notRunning = (status: ProcessStatus | undefined): string | undefined =>
+  status?.pid !== undefined && status.status === "online" ? undefined : `it is ${status?.status ?? "not running"}`;

@@ -4,17 +4,24 @@ import type { InfraConfig } from "../shared/config-schema.ts";
 import { HarnessError } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import { findLedger } from "./ledger.ts";
-import { openProject, type ProjectOptions } from "./project.ts";
+import { openProject, type Project, type ProjectOptions } from "./project.ts";
 import { listClaims } from "./registry.ts";
 import { driverOf } from "./same-infra.ts";
+
+/** Where a command about the machine stands: the infra settings, and the project around it where there is one. */
+export interface OpenPlace {
+  config: InfraConfig;
+  env: Readonly<Record<string, string | undefined>>;
+  project?: Project;
+}
 
 /** The infra settings of the project around a folder, or every machine's own where there is no project. */
 export async function openInfraConfig(
   options: ProjectOptions & { env: Readonly<Record<string, string | undefined>> },
-): Promise<{ config: InfraConfig; env: Readonly<Record<string, string | undefined>> }> {
+): Promise<OpenPlace> {
   try {
     const project = await openProject(options);
-    return { config: project.config.infra, env: project.env };
+    return { config: project.config.infra, env: project.env, project };
   } catch (error) {
     const none = error instanceof HarnessError && error.code === "CONFIG_NOT_FOUND" && options.config === undefined;
     if (!none) throw error;

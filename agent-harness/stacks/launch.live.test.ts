@@ -153,7 +153,9 @@ test("agent-cli works on the database: psql, slow-queries of this database only"
 });
 
 test("agent-cli reads logs by name and alias, and names the processes when it knows none", async () => {
-  expect(await h.ask(repo, "60", "logs", "sleeper")).toEqual([{ process: "idle", line: "idling" }]);
+  expect(await h.ask(repo, "60", "logs", "sleeper")).toMatchObject([
+    { process: "idle", line: "idling", stream: "out" },
+  ]);
   expect((await h.agent(repo, "60", "logs")).stdout).toContain("idle  idling");
   const { exitCode, stdout } = await h.agent(repo, "60", "logs", "nobody", "--json");
   expect(exitCode).toBe(2);

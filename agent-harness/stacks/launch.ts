@@ -1,26 +1,37 @@
 import { resolve } from "node:path";
 import { type Infra, infraIsUp, resolveInfra } from "../infra/index.ts";
 import { asHarnessError } from "../shared/errors.ts";
-import { withLock } from "../shared/lock.ts";
 import { parseAgentId } from "../shared/names.ts";
 import { templatePath } from "../shared/paths.ts";
 import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
+import { type AdmissionWish, admit } from "./admission.ts";
 import { clearStack } from "./clear.ts";
+import { ensureAll } from "./ensure-resources.ts";
+import { learnMemory } from "./estimates.ts";
 import { waitHealthy } from "./health.ts";
 import { startInfra } from "./infra-use.ts";
-import { findLedger, getLedger, type Ledger, readLedger, removeLedger, writeLedger } from "./ledger.ts";
-import { planStack, type StackPlan } from "./plan.ts";
+import { newLedger, takeId } from "./launch-ledger.ts";
+import { enterWorktree, isInstalled } from "./launch-worktree.ts";
+import { findLedger, getLedger, type Ledger, removeLedger, writeLedger } from "./ledger.ts";
+import type { LifetimeWish } from "./lifetime.ts";
+import { type PlanOptions, planStack, type StackPlan } from "./plan.ts";
 import type { Project } from "./project.ts";
-import { rebuildLedger } from "./rebuild.ts";
+import { settleReaper } from "./reaper-process.ts";
 import { startRefill } from "./refill.ts";
-import { claimId, listClaims, releaseId, requireNotOthers, stackLock } from "./registry.ts";
-import type { LaunchContext, Resource } from "./resource.ts";
+import { releaseId, requireNotOthers } from "./registry.ts";
+import type { LaunchContext } from "./resource.ts";
+import { isDatabaseWhole } from "./resources/database.ts";
 import { resources } from "./resources/index.ts";
-import { requireSameInfra, serverOf } from "./same-infra.ts";
+import { requireSameInfra } from "./same-infra.ts";
+import { putBack, readySnapshot } from "./snapshot-restore.ts";
+import { tellOfKept } from "./snapshot-teardown.ts";
+import { withStackLock } from "./stack-lock.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
+import { touchStack } from "./use.ts";
+import type { WorktreePlan, WorktreeRequest } from "./worktree-request.ts";
 
-export interface LaunchOptions {
+export interface LaunchOptions extends AdmissionWish {
   project: Project;
   id: number;
   /** Build the template database first when the project's files have changed. */
@@ -29,6 +40,12 @@ export interface LaunchOptions {
   extraEnv?: Readonly<Record<string, string>>;
   /** Take away what a reset makes anew, once all else is known to work. */
   reset?: boolean;
+  /** Put the snapshot of this name in the place of the data, once all else is known to work. */
+  restore?: string;
+  /** Run in a git worktree of its own. A stack that has one already keeps it. */
+  worktree?: WorktreeRequest | undefined;
+  /** How long it stays; without a word, as long as before, or as the config says. */
+  lifetime?: LifetimeWish | undefined;
   progress?: Progress;
 }
 
@@ -47,33 +64,43 @@ export async function launch(options: LaunchOptions): Promise<LaunchResult> {
   const start = performance.now();
   const id = parseAgentId(options.id);
   const progress = options.progress ?? silent;
-  const { project, reset = false } = options;
-  await lookAhead(project, id, reset);
+  const { reset = false, restore, lifetime } = options;
+  const { project, worktree } = await enterWorktree({ ...options, id, progress });
+  await lookAhead(project, id, reset || restore !== undefined);
+  await using _room = await admit({ ...options, ...roomOf(project), id, progress });
   const infra = await readyInfra(project, progress);
-  const plan = await planStack({ project, infra, id, extraEnv: options.extraEnv ?? {} });
-  const template = await readyTemplate({ project, infra, progress, want: options.fresh ? "current" : "any" });
+  const planOptions = { project, infra, id, extraEnv: options.extraEnv ?? {} };
+  const beforeInstall = worktree !== undefined && !(await isInstalled(project.paths, id));
+  const plan = await planStack({ ...planOptions, beforeInstall });
+  const template = await readyTemplate({
+    project,
+    builder: beforeInstall ? options.project : project,
+    infra,
+    progress,
+    want: options.fresh ? "current" : "any",
+  });
   if (template.stale) {
     progress({
       type: "note",
       text: `The project's files have changed since ${template.name} was built; it is used all the same. To build it anew: agent-harness setup`,
     });
   }
-  const ledger = await withLock(
-    stackLock(project.paths, id),
-    {
-      doing: `working on the stack of agent ${id}`,
-      timeoutMs: 180_000,
-      onWait: (holder) => progress({ type: "note", text: `Waiting for pid ${holder.pid}: ${holder.doing}.` }),
-    },
-    () => make({ project, infra, plan, template, reset, progress }),
-  );
+  const ledger = await withStackLock(
+    project.paths,
+    id,
+    progress,
+    () => make({ project, infra, plan, planOptions, worktree, template, reset, restore, lifetime, progress }),
+    // One that failed has its limits too.
+  ).finally(() => settleReaper(project.paths, project.env));
   await startRefill(project, infra);
   return { ledger, template, ms: performance.now() - start };
 }
 
+const roomOf = ({ paths, env, name, repository }: Project) => ({ paths, env, key: { project: name, repository } });
+
 /** Refuses what cannot work before infra is started or a template database built for it; the lock is not held yet. */
-async function lookAhead({ paths, folder, config, env }: Project, id: number, reset: boolean): Promise<void> {
-  const ledger = reset ? await getLedger(paths, id) : await findLedger(paths, id);
+async function lookAhead({ paths, folder, config, env }: Project, id: number, mustExist: boolean): Promise<void> {
+  const ledger = mustExist ? await getLedger(paths, id) : await findLedger(paths, id);
   await requireNotOthers(paths, { id, workdir: folder });
   if (ledger !== undefined) requireSameInfra(ledger, await resolveInfra(paths, config.infra, env));
 }
@@ -91,14 +118,20 @@ interface Making {
   project: Project;
   infra: Infra;
   plan: StackPlan;
+  /** To plan again what an install has changed. */
+  planOptions: PlanOptions;
+  worktree: WorktreePlan | undefined;
   template: ReadyTemplate;
   reset: boolean;
+  restore: string | undefined;
+  lifetime: LifetimeWish | undefined;
   progress: Progress;
 }
 
-async function make({ project, infra, plan, template, reset, progress }: Making): Promise<Ledger> {
-  const known = await takeId(project, infra, plan, reset);
-  const ledger = newLedger(project, plan, known);
+async function make(making: Making): Promise<Ledger> {
+  const { project, infra, plan, planOptions, worktree, template, reset, restore, progress } = making;
+  const known = await takeId(project, infra, plan, reset || restore !== undefined);
+  const ledger = newLedger(project, plan, known, making.lifetime);
   const context: LaunchContext = {
     paths: project.paths,
     infra,
@@ -106,26 +139,52 @@ async function make({ project, infra, plan, template, reset, progress }: Making)
     progress,
     plan,
     template,
+    worktree,
     instructionsTemplate:
       project.config.instructions === undefined
         ? templatePath("CLAUDE.agent.md.hbs")
         : resolve(project.folder, project.config.instructions),
   };
-  const clears = reset || ledger.resetting === true;
-  const [claim] = resources;
-  // The ports too are asked for while there is still all to lose; a refusal leaves the stack and its ledger as they were.
-  if (clears) await claim?.ensure(context);
+  const takeOldAway = await planClearing(context, { known, reset, restore, project });
   try {
-    if (clears) await clearStack(context);
-    await ensureAll(context);
-    await withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
+    await takeOldAway?.();
+    await ensureAll(context, planOptions);
+    const health = withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
+    const isFresh = known?.resources.some((one) => one.kind === "database") !== true;
+    await Promise.all([health, isFresh ? tellOfKept(context) : undefined]);
   } catch (error) {
     await noteFailure(context, known === undefined);
     throw asHarnessError(error);
   }
   ledger.status = "ready";
   await writeLedger(project.paths, ledger);
+  await touchStack(project.paths, ledger.id);
   return ledger;
+}
+
+/**
+ * What has to be taken away before anything is made: for a reset, for a restore, for one of them that was killed, or for a
+ * teardown that was. Whatever can be refused is asked for here, while there is still all to lose: a refusal leaves the stack
+ * and its ledger as they were.
+ */
+async function planClearing(
+  context: LaunchContext,
+  { known, reset, restore, project }: { known: Ledger | undefined } & Pick<Making, "reset" | "restore" | "project">,
+): Promise<(() => Promise<void>) | undefined> {
+  const { ledger } = context;
+  const restoring = reset ? undefined : (restore ?? ledger.restoring);
+  const clears = reset || ledger.resetting === true || (await isHalfTornDown(context, known));
+  if (restoring === undefined && !clears) return undefined;
+  const [claim] = resources;
+  await claim?.ensure(context);
+  if (restoring === undefined) return async () => await clearStack(context);
+  const ready = await readySnapshot(context, restoring, project.config.database.strategy);
+  return async () => await putBack(context, ready);
+}
+
+/** Whether a killed teardown had put the database away, and perhaps nothing else: the new one must not meet old objects. */
+async function isHalfTornDown(context: LaunchContext, known: Ledger | undefined): Promise<boolean> {
+  return known?.status === "tearing-down" && !(await isDatabaseWhole(context));
 }
 
 /** A new stack of which nothing was made, since its ports are taken, is forgotten; any other is kept, with what it has. */
@@ -139,87 +198,8 @@ async function noteFailure({ ledger, paths }: LaunchContext, isNew: boolean): Pr
   await writeLedger(paths, ledger);
 }
 
-/** Makes each resource in turn. The ledger says before a step that it begins, in the same write that ends the last one. */
-async function ensureAll(context: LaunchContext): Promise<void> {
-  const { ledger, paths, progress } = context;
-  for (const [at, resource] of resources.entries()) {
-    if (at === 0) await begin(resource, context);
-    const entry = ledger.resources.find((one) => one.kind === resource.kind);
-    const data = await withStep(progress, resource.kind, () => resource.ensure(context));
-    if (entry !== undefined)
-      Object.assign(entry, { state: "created", data: { ...data, ...serverOf(resource.kind, context.infra) } });
-    const next = resources[at + 1];
-    if (next === undefined) await writeLedger(paths, ledger);
-    else await begin(next, context);
-  }
-}
-
-async function begin({ kind }: Resource, { ledger, paths }: LaunchContext): Promise<void> {
-  const at = new Date().toISOString();
-  const known = ledger.resources.find((one) => one.kind === kind);
-  if (known === undefined) ledger.resources.push({ kind, state: "creating", at, data: {} });
-  else Object.assign(known, { state: "creating", at });
-  await writeLedger(paths, ledger);
-}
-
 async function checkHealth(context: LaunchContext, settleMs: number): Promise<void> {
   await using pm2 = await openProcesses(context.paths.pm2);
   await waitHealthy(context.plan.processes, pm2, context, settleMs);
-}
-
-/**
- * Claims the id, before the ledger is touched: it may be that of another repository's stack. Returns this stack's ledger
- * where there is one; a lost or unreadable one is rebuilt from what exists. A reset has to find one.
- */
-async function takeId(
-  project: Project,
-  infra: Infra,
-  { id, workdir }: StackPlan,
-  reset: boolean,
-): Promise<Ledger | undefined> {
-  const { paths, repository, name, path } = project;
-  if (reset) await getLedger(paths, id);
-  const isClaimed = (await listClaims(paths)).some((one) => one.id === id);
-  await claimId(paths, { id, repository, project: name, workdir, configPath: path });
-  const found = await readLedger(paths, id);
-  if (found !== undefined && "ledger" in found) {
-    requireSameInfra(found.ledger, infra);
-    return found.ledger;
-  }
-  return isClaimed || found !== undefined ? await rebuildLedger({ paths, infra, id }) : undefined;
-}
-
-/** The ledger of what this launch will make, on top of what is there. */
-function newLedger(project: Project, plan: StackPlan, known: Ledger | undefined): Ledger {
-  const now = new Date().toISOString();
-  return {
-    version: 1,
-    id: plan.id,
-    project: project.name,
-    repository: project.repository,
-    workdir: plan.workdir,
-    configPath: project.path,
-    status: "launching",
-    ...(known?.resetting ? { resetting: true } : {}),
-    createdAt: known?.createdAt ?? now,
-    updatedAt: now,
-    ports: plan.values.ports,
-    urls: urlsOf(plan),
-    resources: known?.resources ?? [],
-    processes: plan.processes.map(({ name, spec, aliases, port, health }) => ({
-      process: name,
-      name: spec.name,
-      aliases,
-      logFile: spec.logFile,
-      settleMs: project.config.settleMs,
-      ...(port === undefined ? {} : { port }),
-      ...(health === undefined ? {} : { healthUrl: health.url, healthTimeoutMs: health.timeoutMs }),
-    })),
-  };
-}
-
-/** The URLs that a person can open: those of the ports that a running process listens on. */
-function urlsOf({ processes, values }: StackPlan): Record<string, string> {
-  const used = new Set(processes.map((one) => one.port));
-  return Object.fromEntries(Object.entries(values.urls).filter(([name]) => used.has(values.ports[name] ?? -1)));
+  await learnMemory(context.paths, await pm2.list(), [context.ledger]);
 }

@@ -15,6 +15,8 @@ import { type HomePaths, removeFolder } from "../shared/paths.ts";
 /** The things a stack owns, in the order in which they are made. The one list of them. */
 export const resourceKinds = [
   "ports",
+  "worktree",
+  "install",
   "database",
   "bucket",
   "mailbox",
@@ -57,9 +59,18 @@ const schema = z.object({
   /** Where the stack's processes run and its files lie. */
   workdir: z.string(),
   configPath: z.string(),
-  status: z.enum(["launching", "ready", "failed", "tearing-down"]),
+  status: z.enum(["launching", "ready", "failed", "tearing-down", "stopped"]),
+  /** When its processes were stopped although nobody asked for it, and why. */
+  stopped: z.object({ at: z.string(), reason: z.string() }).optional(),
+  /** For how long it may be there from a launch, in ms, and until when that is. */
+  ttlMs: z.int().optional(),
+  expiresAt: z.string().optional(),
+  /** For how long it may be unused before its processes are stopped, in ms. */
+  idleMs: z.int().optional(),
   /** There while a reset takes the old data away; a launch that finds it goes on with that first. */
   resetting: z.boolean().optional(),
+  /** The snapshot that is being restored; a launch that finds it goes on with that first. */
+  restoring: z.string().optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
   ports: z.record(z.string(), z.int()),
@@ -71,9 +82,10 @@ const schema = z.object({
 export type Ledger = z.output<typeof schema>;
 export type LedgerProcess = z.output<typeof processEntry>;
 
-const ledgerPath = (paths: HomePaths, id: number): string => join(paths.stacks, String(id), "ledger.json");
+/** Where the ledger of a stack is. */
+export const ledgerPath = (paths: HomePaths, id: number): string => join(paths.stacks, String(id), "ledger.json");
 
-/** What was read, or where an unreadable file is kept now. */
+/** What was read, or where an unreadable file is now. */
 export type LedgerFound = { ledger: Ledger } | { corrupt: string } | undefined;
 
 /** Reads a ledger. One that cannot be understood is set aside; the caller rebuilds it from what exists. */
@@ -87,8 +99,17 @@ export async function readLedger(paths: HomePaths, id: number): Promise<LedgerFo
 
 /** Looks into a ledger and leaves it where it is; undefined when there is none, or none that can be understood. */
 export async function findLedger(paths: HomePaths, id: number): Promise<Ledger | undefined> {
-  const text = await findText(ledgerPath(paths, id));
-  return text === undefined ? undefined : parse(text);
+  const found = await lookAtLedger(paths, id);
+  return found !== undefined && "ledger" in found ? found.ledger : undefined;
+}
+
+/** Looks at a ledger and leaves it where it is, also when it cannot be understood. */
+export async function lookAtLedger(paths: HomePaths, id: number): Promise<LedgerFound> {
+  const path = ledgerPath(paths, id);
+  const text = await findText(path);
+  if (text === undefined) return undefined;
+  const ledger = parse(text);
+  return ledger === undefined ? { corrupt: path } : { ledger };
 }
 
 function parse(text: string): Ledger | undefined {

@@ -3,7 +3,7 @@ import type { Infra } from "../infra/index.ts";
 import type { AfterCloneConfig, CommandConfig, ProcessConfig } from "../shared/config-schema.ts";
 import { renderEnv } from "../shared/env-file.ts";
 import { HarnessError } from "../shared/errors.ts";
-import { processName } from "../shared/names.ts";
+import { everyAgentId, processName } from "../shared/names.ts";
 import { stackFolder } from "../shared/paths.ts";
 import type { ProcessSpec } from "../shared/processes.ts";
 import { commandWords, findExecutable } from "../shared/words.ts";
@@ -16,6 +16,11 @@ export const markVariable = "AGENT_HARNESS_MARK";
 
 /** The mark of one stack: this harness and the agent id. */
 export const stackMark = (machine: string, id: number): string => `${machine}/agent-${id}`;
+
+/** The agent that a mark of this harness names; undefined for another harness's mark, or none. */
+export function idOfMark(machine: string, mark: string): number | undefined {
+  return everyAgentId.find((id) => mark === stackMark(machine, id));
+}
 
 export interface PlannedProcess {
   /** Its name in the config. */
@@ -41,6 +46,8 @@ export interface StackPlan {
   env: Record<string, string>;
   processes: PlannedProcess[];
   afterClone: PlannedStep[];
+  /** What makes a new worktree ready to run; its folders are relative to the working directory. */
+  install: { label: string; argv: string[]; cwd: string }[];
 }
 
 export interface PlanOptions {
@@ -49,10 +56,12 @@ export interface PlanOptions {
   id: number;
   /** Variables of the command line, on top of the config's. */
   extraEnv?: Readonly<Record<string, string>>;
+  /** The programs are not there yet: a new worktree gets them by its install. The plan is made again after that. */
+  beforeInstall?: boolean;
 }
 
 /** Works out a stack. Throws TEMPLATE_INVALID, EXECUTABLE_NOT_FOUND or ENV_VALUE_UNSUPPORTED for what cannot work. */
-export async function planStack({ project, infra, id, extraEnv }: PlanOptions): Promise<StackPlan> {
+export async function planStack({ project, infra, id, extraEnv, beforeInstall }: PlanOptions): Promise<StackPlan> {
   const { config, folder } = project;
   const ports = stackPorts(config.ports, id);
   const values = stackValues({ id, project: project.name, workdir: folder, ports, infra });
@@ -62,13 +71,21 @@ export async function planStack({ project, infra, id, extraEnv }: PlanOptions): 
   const enabled = Object.entries(config.processes).filter(([, one]) => !one.enabledBy || env[one.enabledBy] === "true");
   const names = new Set(enabled.map(([name]) => name));
   const processes = await Promise.all(
-    enabled.map(([name, one]) => planProcess(name, one, { project, infra, id, values, env, names })),
+    enabled.map(([name, one]) =>
+      planProcess(name, one, { project, infra, id, values, env, names, beforeInstall: beforeInstall ?? false }),
+    ),
   );
   const afterClone = config.database.afterClone.map((step, index) =>
     planStep(step, `database.afterClone.${index}`, values, env),
   );
-  return { id, workdir: folder, values, env, processes, afterClone };
+  const install = config.worktree.install.map((step, index) => {
+    const { run, cwd } = typeof step === "object" && !Array.isArray(step) ? step : { run: step, cwd: "." };
+    return { label: labelOf(run), argv: fillCommand(run, `worktree.install.${index}`, values, env), cwd };
+  });
+  return { id, workdir: folder, values, env, processes, afterClone, install };
 }
+
+const labelOf = (command: CommandConfig): string => (typeof command === "string" ? command : command.join(" "));
 
 interface ProcessContext {
   project: Project;
@@ -77,6 +94,7 @@ interface ProcessContext {
   values: StackValues;
   env: Record<string, string>;
   names: ReadonlySet<string>;
+  beforeInstall: boolean;
 }
 
 async function planProcess(name: string, config: ProcessConfig, context: ProcessContext): Promise<PlannedProcess> {
@@ -99,11 +117,12 @@ async function planProcess(name: string, config: ProcessConfig, context: Process
     ownEnv,
     spec: {
       name: processName(id, name),
-      script: await getExecutable(argv[0] ?? "", { cwd, path, where }),
+      script: context.beforeInstall ? (argv[0] ?? "") : await getExecutable(argv[0] ?? "", { cwd, path, where }),
       args: argv.slice(1),
       cwd,
       env: processEnv(ownEnv, path),
       logFile: join(stackFolder(id, project.paths.home), "logs", `${name}.log`),
+      timedLog: true,
     },
   };
 }
@@ -127,7 +146,7 @@ function planStep(
   if ("sql" in step) return { type: "sql", sql: fill(step.sql, { ...values, env }, where) };
   return {
     type: "run",
-    label: typeof step.run === "string" ? step.run : step.run.join(" "),
+    label: labelOf(step.run),
     argv: fillCommand(step.run, where, values, env),
     cwd: resolve(values.workdir, step.cwd),
   };

@@ -1,11 +1,8 @@
-import { execFile } from "node:child_process";
 import { realpath } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { promisify } from "node:util";
 import { type LoadedConfig, loadConfig } from "../shared/config.ts";
 import { type HomePaths, harnessHome, homePaths } from "../shared/paths.ts";
-
-const run = promisify(execFile);
+import { tryGit } from "./git.ts";
 
 /** A user's repository as the harness sees it: its config and which repository it is. */
 export interface Project extends LoadedConfig {
@@ -34,17 +31,7 @@ export async function openProject(options: ProjectOptions = {}): Promise<Project
 
 /** The main folder of the git repository around a folder; undefined outside of git. */
 export async function findRepository(folder: string): Promise<string | undefined> {
-  try {
-    const { stdout } = await run("git", ["-C", folder, "rev-parse", "--git-common-dir"], { env: withoutGitHook() });
-    return dirname(await realpath(resolve(folder, stdout.trim())));
-  } catch {
-    // Not a repository, or no git on this machine: the folder stands for itself.
-    return undefined;
-  }
-}
-
-/** Inside a git hook these would make git answer for another repository. */
-function withoutGitHook(): NodeJS.ProcessEnv {
-  const { GIT_DIR: _dir, GIT_WORK_TREE: _tree, GIT_INDEX_FILE: _index, ...env } = process.env;
-  return env;
+  // Not a repository, or no git on this machine: the folder stands for itself.
+  const common = await tryGit(folder, ["rev-parse", "--git-common-dir"]);
+  return common === undefined ? undefined : dirname(await realpath(resolve(folder, common)));
 }

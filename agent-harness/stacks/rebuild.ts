@@ -1,6 +1,7 @@
 import type { Infra } from "../infra/index.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import { silent } from "../shared/progress.ts";
+import { emptyLedger } from "./empty-ledger.ts";
 import type { Ledger } from "./ledger.ts";
 import { listClaims } from "./registry.ts";
 import type { StackContext } from "./resource.ts";
@@ -22,24 +23,15 @@ export async function rebuildLedger({ paths, infra, id }: RebuildOptions): Promi
   const now = new Date().toISOString();
   const { repository, project, workdir, configPath, claimedAt } = claim;
   const ledger: Ledger = {
-    version: 1,
-    id,
-    project,
-    repository,
-    workdir,
-    configPath,
+    ...emptyLedger({ id, project, repository, workdir, configPath }, claimedAt),
     status: "failed",
-    createdAt: claimedAt,
     updatedAt: now,
-    ports: {},
-    urls: {},
-    resources: [],
-    processes: [],
   };
   const context: StackContext = { paths, infra, ledger, progress: silent };
   for (const resource of resources) {
     if ((await resource.exists(context)) !== undefined) {
-      ledger.resources.push({ kind: resource.kind, state: "created", at: now, data: {} });
+      const data = (await resource.recall?.(context)) ?? {};
+      ledger.resources.push({ kind: resource.kind, state: "created", at: now, data });
     }
   }
   return ledger;

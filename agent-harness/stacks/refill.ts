@@ -1,6 +1,3 @@
-import { spawn } from "node:child_process";
-import { mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
 import {
   type Infra,
   infraIsUp,
@@ -11,9 +8,8 @@ import {
   withSql,
 } from "../infra/index.ts";
 import { trashDatabaseName } from "../shared/names.ts";
-import { packageRoot } from "../shared/paths.ts";
 import type { Progress } from "../shared/progress.ts";
-import { processEnv } from "./env.ts";
+import { startBehind } from "./behind.ts";
 import type { Project } from "./project.ts";
 import { readyTemplate } from "./template.ts";
 
@@ -23,26 +19,11 @@ import { readyTemplate } from "./template.ts";
  */
 export async function startRefill(project: Project, infra: Infra): Promise<void> {
   if (project.config.database.pool === 0 && !(await isTrashLeft(infra))) return;
-  await mkdir(project.paths.logs, { recursive: true, mode: 0o700 });
-  const log = await open(join(project.paths.logs, "refill.log"), "a", 0o600);
-  const program = join(packageRoot(), "dist", "bin", "agent-harness.js");
-  const args = [program, "template-db", "refill", "--config", project.path];
-  const settings = Object.entries(project.env).filter(([key]) => key.startsWith("AGENT_"));
-  const env = processEnv(
-    Object.fromEntries(settings.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))),
-    (process.env["PATH"] ?? "").split(":"),
+  const settings = Object.entries(project.env).flatMap(([key, value]) =>
+    key.startsWith("AGENT_") && value !== undefined ? [[key, value]] : [],
   );
-  const child = spawn(process.execPath, args, {
-    cwd: project.paths.home,
-    detached: true,
-    env: { ...env, AGENT_HARNESS_HOME: project.paths.home },
-    stdio: ["ignore", log.fd, log.fd],
-  });
-  child.on("error", (error) => {
-    throw error;
-  });
-  child.unref();
-  await log.close();
+  const args = ["template-db", "refill", "--config", project.path];
+  await startBehind(project.paths, args, { log: "refill.log", env: Object.fromEntries(settings) });
 }
 
 /** Without a pool a refill still has to drop what resets have put away. */

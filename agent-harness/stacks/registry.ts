@@ -26,11 +26,19 @@ export type RegistryEntry = z.output<typeof entry> & { id: number };
 
 /** Every claimed id, in order. A registry that cannot be read is set aside and rebuilt from the ledgers. */
 export async function listClaims(paths: HomePaths): Promise<RegistryEntry[]> {
-  const { stacks } = await read(paths);
-  return Object.entries(stacks)
+  return claimsOf((await read(paths)).stacks);
+}
+
+/** The claims as the registry has them, with nothing set aside and nothing rebuilt; throws when it cannot be understood. */
+export async function lookAtClaims(paths: HomePaths): Promise<RegistryEntry[]> {
+  const text = await findText(paths.registry);
+  return text === undefined ? [] : claimsOf(schema.parse(JSON.parse(text)).stacks);
+}
+
+const claimsOf = (stacks: Stacks): RegistryEntry[] =>
+  Object.entries(stacks)
     .map(([id, claim]) => ({ id: Number(id), ...claim }))
     .sort((a, b) => a.id - b.id);
-}
 
 /** Claims an id for a working directory; claiming what one has is fine. AGENT_ID_TAKEN names the holder and a free id. */
 export async function claimId(paths: HomePaths, claim: Omit<RegistryEntry, "claimedAt">): Promise<void> {

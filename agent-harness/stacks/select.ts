@@ -48,14 +48,23 @@ export async function stacksOf(
   paths: HomePaths,
   options: { cwd?: string; everywhere?: boolean },
 ): Promise<RegistryEntry[]> {
-  const all = await listClaims(paths);
-  return options.everywhere ? all : await ofRepository(all, options.cwd ?? process.cwd());
+  return (await stacksFilter(options))(await listClaims(paths));
 }
 
-async function ofRepository(all: readonly RegistryEntry[], cwd: string): Promise<RegistryEntry[]> {
+/** The same choice for who looks again and again. */
+export async function stacksFilter(options: {
+  cwd?: string;
+  everywhere?: boolean;
+}): Promise<(all: readonly RegistryEntry[]) => RegistryEntry[]> {
+  if (options.everywhere) return (all) => [...all];
+  const cwd = options.cwd ?? process.cwd();
   const repository = await findRepository(cwd);
-  return all.filter((one) => (repository === undefined ? isWithin(one.workdir, cwd) : one.repository === repository));
+  return (all) =>
+    all.filter((one) => (repository === undefined ? isWithin(one.workdir, cwd) : one.repository === repository));
 }
+
+const ofRepository = async (all: readonly RegistryEntry[], cwd: string): Promise<RegistryEntry[]> =>
+  (await stacksFilter({ cwd }))(all);
 
 /** Of folders that lie in each other (a worktree inside its repository), those nearest to where we stand. */
 function deepest(holding: readonly RegistryEntry[]): RegistryEntry[] {

@@ -3,6 +3,7 @@ import { type Progress, withStep } from "../shared/progress.ts";
 import { readyInfra } from "./launch.ts";
 import type { Project } from "./project.ts";
 import { refill } from "./refill.ts";
+import { dropExpired } from "./snapshot-teardown.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
 
 /** What setup left ready, and what it chose. */
@@ -26,5 +27,6 @@ export async function setup(project: Project, progress: Progress): Promise<Setup
   const ready = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
     readyCount(sql, template.fingerprint, infra.machine),
   );
+  await dropExpired(project.paths, infra, progress);
   return { template, pool: { made, ready, dropped }, ms: performance.now() - start };
 }

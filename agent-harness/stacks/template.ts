@@ -64,6 +64,8 @@ export function templateSource(project: Project, infra: Infra): TemplateSource {
 
 export interface TemplateOptions {
   project: Project;
+  /** The same project where it can be built, while a new worktree has no programs yet. (Default: `project`) */
+  builder?: Project;
   infra: Infra;
   progress: Progress;
   /** `current` builds when the files changed; `any` takes the newest one that there is, and builds only when there is none. */
@@ -81,6 +83,12 @@ export async function readyTemplate(options: TemplateOptions): Promise<ReadyTemp
     return { facts: server, fingerprint: hash, found: await findUsable(sql, infra, hash, project, want) };
   });
   if (found !== undefined) return describe(project, facts, found, found.fingerprint !== fingerprint, false);
+  if (options.builder !== undefined && options.builder !== project) {
+    return {
+      ...(await readyTemplate({ project: options.builder, infra, progress, want: "any" })),
+      stale: want === "current",
+    };
+  }
   const logFile = join(project.paths.logs, `template-${fingerprint.slice(0, 12)}.log`);
   const { built } = await withStep(
     progress,
@@ -125,10 +133,12 @@ async function findUsable(
   want: "current" | "any",
 ): Promise<Usable | undefined> {
   const named = await listDatabases(sql, templateDatabaseName(fingerprint));
-  const current = named.find((one) => one.stamp?.kind === "template");
+  const current = named.find((one) => one.stamp?.kind === "template" && !one.broken);
   if (current !== undefined) return { name: current.name, fingerprint, sizeBytes: current.sizeBytes };
   if (want === "current") return undefined;
-  const older = (await listTemplateDatabases(sql, infra.machine)).find((one) => isOf(project, one.stamp));
+  const older = (await listTemplateDatabases(sql, infra.machine)).find(
+    (one) => isOf(project, one.stamp) && !one.broken,
+  );
   if (older === undefined) return undefined;
   return { name: older.name, fingerprint: String(older.stamp?.["fingerprint"]), sizeBytes: older.sizeBytes };
 }

@@ -2,14 +2,11 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import type { Client } from "minio";
 import { describe, expect, it } from "vitest";
-import { openBuckets, type S3Connection } from "../infra/buckets.ts";
-import { openS3Client } from "./s3-client.ts";
+import { openBuckets } from "../infra/buckets.ts";
+import { type Connection, keysOf, read, stamp, withBucket } from "./bucket-parts.ts";
+import { testCopies } from "./copies-contract.ts";
 
 /* What every driver of the infra must do, whatever it runs. Each suite makes its own names and takes them away again. */
-
-const stamp = { machine: "contract", kind: "test" };
-
-type Connection = () => S3Connection;
 
 /** What an object store does in its own way: everything else is the same on all of them. */
 export interface BucketTraits {
@@ -31,32 +28,9 @@ export function bucketsContract(get: Connection, { versions, hidesBelowObjects }
     testObjects(get);
     testManyObjects(get);
     testBelowObjects(get, hidesBelowObjects);
+    testCopies(get);
   });
 }
-
-async function withBucket(get: Connection, run: (s3: Client, name: string) => Promise<void>): Promise<void> {
-  const name = `contract-${randomUUID().slice(0, 8)}`;
-  const buckets = openBuckets(get());
-  await buckets.ensure(name, stamp);
-  try {
-    await run(openS3Client(get()), name);
-  } finally {
-    await buckets.remove(name);
-  }
-  expect(await buckets.exists(name)).toBe(false);
-}
-
-const read = async (s3: Client, bucket: string, key: string): Promise<Buffer> => {
-  const chunks: Buffer[] = [];
-  for await (const chunk of await s3.getObject(bucket, key)) chunks.push(chunk);
-  return Buffer.concat(chunks);
-};
-
-const keysOf = async (s3: Client, bucket: string, prefix = ""): Promise<string[]> => {
-  const keys: string[] = [];
-  for await (const item of s3.listObjectsV2(bucket, prefix, true)) keys.push(item.name);
-  return keys;
-};
 
 function testBuckets(get: Connection): void {
   it("are made, stamped, listed and removed, each twice without harm", async () => {

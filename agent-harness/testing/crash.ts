@@ -10,9 +10,13 @@ const run = promisify(execFile);
 
 /** What a real process of its own shall do to a stack. */
 export interface Doing {
-  verb: "launch" | "reset" | "teardown";
+  verb: "launch" | "reset" | "teardown" | "save" | "restore" | "drop" | "gc";
   repo: string;
   id: number;
+  /** What it is told besides, such as `{ worktree: { kind: "branch" } }`. */
+  options?: Readonly<Record<string, unknown>>;
+  /** Variables on top of the harness's. */
+  env?: Readonly<Record<string, string>>;
 }
 
 /** Where it kills itself; nowhere without a step. */
@@ -32,6 +36,7 @@ export interface Ended {
 }
 
 export interface Started {
+  pid: number;
   ended: Promise<Ended>;
   /** What it has printed so far. */
   stdout: () => string;
@@ -43,10 +48,14 @@ export async function build(): Promise<void> {
 }
 
 /** Starts `crash.mjs`; `ended` comes when the process is gone. */
-export function startDoing(h: SmallHarness, { verb, repo, id }: Doing, at: KillAt = {}): Started {
+export function startDoing(h: SmallHarness, { verb, repo, id, options = {}, env }: Doing, at: KillAt = {}): Started {
   const program = join(packageRoot(), "agent-harness", "testing", "crash.mjs");
-  const args = [program, verb, repo, String(id), at.step ?? "", at.event ?? ""];
-  const child = spawn(process.execPath, args, { env: h.env, cwd: repo, stdio: ["ignore", "pipe", "pipe"] });
+  const args = [program, verb, repo, String(id), at.step ?? "", at.event ?? "", JSON.stringify(options)];
+  const child = spawn(process.execPath, args, {
+    env: { ...h.env, ...env },
+    cwd: repo,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const printed = { stdout: "", stderr: "" };
   child.stdout.on("data", (text) => (printed.stdout += text));
   child.stderr.on("data", (text) => (printed.stderr += text));
@@ -55,7 +64,7 @@ export function startDoing(h: SmallHarness, { verb, repo, id }: Doing, at: KillA
     clearTimeout(timer);
     return { code, signal, pid: child.pid ?? 0, ...printed } as Ended;
   });
-  return { ended, stdout: () => printed.stdout };
+  return { pid: child.pid ?? 0, ended, stdout: () => printed.stdout };
 }
 
 /** Runs it up to its death, which must come. */

@@ -29,7 +29,9 @@ const plan = (more: Partial<PlannedStage> = {}, env: Record<string, string> = {}
   env: { PATH: process.env["PATH"] ?? "", ...env },
   cacheFolder: join(root, "cache"),
   logFolder: join(root, "logs"),
-  stages: [{ name: "test", full: false, timeoutMs: 60_000, inputs: ["src/**"], commands: [command()], ...more }],
+  stages: [
+    { name: "test", full: false, heavy: false, timeoutMs: 60_000, inputs: ["src/**"], commands: [command()], ...more },
+  ],
 });
 async function run(of: VerifyPlan = plan(), options: VerifyOptions = {}): Promise<StageReport | undefined> {
   return (await verify(of, options)).stages[0];
@@ -69,7 +71,13 @@ test("only what passed is kept", async () => {
 });
 
 test("a stage without inputs, and one with a URL, always run", async () => {
-  const { inputs: _, ...bare } = plan().stages[0] ?? { name: "", full: false, timeoutMs: 0, commands: [] };
+  const { inputs: _, ...bare } = plan().stages[0] ?? {
+    name: "",
+    full: false,
+    heavy: false,
+    timeoutMs: 0,
+    commands: [],
+  };
   const open = { ...plan(), stages: [bare] };
   await run(open);
   expect(await run(open)).not.toHaveProperty("cached");

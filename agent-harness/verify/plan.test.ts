@@ -11,6 +11,7 @@ test("a line is split into words, and values are filled in afterwards", () => {
   expect(stage).toEqual({
     name: "lint",
     full: false,
+    heavy: true,
     timeoutMs: 1_800_000,
     commands: [
       {

@@ -22,6 +22,8 @@ export interface PlannedStage {
   full: boolean;
   /** 0 is no limit. */
   timeoutMs: number;
+  /** Wants a permit of the machine before it runs. */
+  heavy: boolean;
   /** Globs, from the working directory; without them the result is never cached. */
   inputs?: string[];
   commands: PlannedCommand[];
@@ -35,6 +37,8 @@ export interface VerifyPlan {
   cacheFolder: string;
   logFolder: string;
   stages: PlannedStage[];
+  /** How many heavy stages may run on this machine at the same time, and the folder in which all runs agree on it. */
+  permits?: { folder: string; count: number; doing: string };
 }
 
 /**
@@ -58,6 +62,7 @@ export function planStages(
       name: stage.name,
       full: stage.full,
       timeoutMs: stage.timeoutMs,
+      heavy: stage.heavy ?? stage.commands.some((one) => typeof one !== "object" || !("http" in one)),
       ...(stage.inputs === undefined ? {} : { inputs: stage.inputs.map(fill) }),
       commands: stage.commands.map((command) => planCommand(command, fill, workdir)),
     };

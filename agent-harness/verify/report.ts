@@ -24,6 +24,8 @@ export interface StageReport {
   cached_duration_ms?: number;
   /** Every command was left out. */
   skipped?: true;
+  /** How long it waited for other agents' runs before it began; not part of `duration_ms`. */
+  waited_ms?: number;
   /** The log of the command that `first_error` comes from. */
   log?: string;
   commands?: CommandReport[];
@@ -42,6 +44,7 @@ export type VerifyEvent =
   | { type: "output"; stage: string; command: string; line: string }
   | { type: "command-done"; stage: string; command: CommandReport }
   | { type: "note"; stage: string; text: string }
+  | { type: "waiting"; stage: string; for: { pid: number; doing: string }[] }
   | { type: "stage-done"; stage: StageReport }
   | { type: "done"; report: VerifyReport };
 

@@ -16,7 +16,7 @@ import { configSchema } from "../shared/config-schema.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { isAlive } from "../shared/process-tree.ts";
 import { type PlannedCommand, type PlannedStage, planStages, type VerifyPlan } from "./plan.ts";
-import type { StageReport } from "./report.ts";
+import type { StageReport, VerifyEvent } from "./report.ts";
 import { verify } from "./verify.ts";
 
 let root = "";
@@ -54,6 +54,7 @@ const node = (code: string, more: Partial<PlannedCommand & { type: "run" }> = {}
 const stage = (name: string, commands: PlannedCommand[], more: Partial<PlannedStage> = {}): PlannedStage => ({
   name,
   full: false,
+  heavy: false,
   timeoutMs: 60_000,
   commands,
   ...more,
@@ -226,3 +227,30 @@ test("output by the hundred megabytes does not fill our memory", async () => {
   expect(readFileSync(report.stages[0]?.log ?? "").length).toBe(60_000_000);
   expect(peak - before).toBeLessThan(60_000_000);
 }, 30_000);
+
+test("heavy stages of two runs take turns, and the one that waited says for whom and how long", async () => {
+  const inside = JSON.stringify(join(root, "inside"));
+  // "wx" fails when another one is inside at that moment.
+  const code = `const fs = require("fs"); fs.writeFileSync(${inside}, "", { flag: "wx" });
+    setTimeout(() => fs.unlinkSync(${inside}), 400);`;
+  const permits = (doing: string) => ({ folder: join(root, "permits"), count: 1, doing });
+  const events: VerifyEvent[] = [];
+  const run = (doing: string) =>
+    verify(
+      { ...plan(stage("tests", [node(code)], { heavy: true })), permits: permits(doing) },
+      { onEvent: (event) => events.push(event) },
+    );
+  const reports = await Promise.all([run("verify of agent 1"), run("verify of agent 2")]);
+  expect(reports.map(({ status }) => status)).toEqual(["pass", "pass"]);
+  const waits = reports.flatMap(({ stages }) => stages[0]?.waited_ms ?? []);
+  expect(waits).toHaveLength(1);
+  expect(waits[0]).toBeGreaterThan(200);
+  const waiting = events.filter((event) => event.type === "waiting");
+  expect(waiting).toEqual([
+    {
+      type: "waiting",
+      stage: "tests",
+      for: [{ pid: process.pid, doing: expect.stringMatching(/^verify of agent [12], stage tests$/) }],
+    },
+  ]);
+}, 15_000);

@@ -35,6 +35,7 @@ const node = (code: string, more: Partial<PlannedCommand & { type: "run" }> = {}
 const stage = (name: string, commands: PlannedCommand[], more: Partial<PlannedStage> = {}): PlannedStage => ({
   name,
   full: false,
+  heavy: false,
   timeoutMs: 60_000,
   commands,
   ...more,

@@ -1,4 +1,5 @@
 import { HarnessError } from "../shared/errors.ts";
+import { type PermitHolder, withPermit } from "../shared/semaphore.ts";
 import { cacheKey, findCached, keepResult } from "./cache.ts";
 import { findChanged } from "./changed.ts";
 import type { PlannedStage, VerifyPlan } from "./plan.ts";
@@ -83,11 +84,11 @@ async function proveStage(
   const start = performance.now();
   const changed = await Promise.all(stage.commands.map((command) => findChanged(command, plan.workdir)));
   const context: StageContext = { plan, changed, signal: options.signal, onEvent };
-  if (options.cache === false) return runStage(stage, context);
+  if (options.cache === false) return await runInTurn(stage, context);
   const before = await cacheKey(plan, stage, changed);
   if (!("key" in before)) {
     if (before.reason !== undefined) onEvent({ type: "note", stage: stage.name, text: before.reason });
-    return runStage(stage, context);
+    return await runInTurn(stage, context);
   }
   const cached = await findCached(plan.cacheFolder, before.key);
   if (cached !== undefined) {
@@ -100,7 +101,7 @@ async function proveStage(
       cached_duration_ms: durationMs,
     };
   }
-  const report = await runStage(stage, context);
+  const report = await runInTurn(stage, context);
   if (report.status === "fail" || report.skipped) return report;
   // Somebody may have edited while it ran: then nobody knows which content passed.
   const after = await cacheKey(plan, stage, await changedNow(plan, stage));
@@ -108,6 +109,24 @@ async function proveStage(
     await keepResult(plan.cacheFolder, before.key, stage.name, report.duration_ms);
   } else onEvent({ type: "note", stage: stage.name, text: "not cached: its inputs changed while it ran" });
   return report;
+}
+
+/** Runs a stage; a heavy one when its turn has come among all that verify on this machine. */
+async function runInTurn(stage: PlannedStage, context: StageContext): Promise<StageReport> {
+  const { permits } = context.plan;
+  if (permits === undefined || !stage.heavy) return await runStage(stage, context);
+  const options = {
+    permits: permits.count,
+    doing: `${permits.doing}, stage ${stage.name}`,
+    signal: context.signal,
+    onWait: (holders: readonly PermitHolder[]) =>
+      context.onEvent({ type: "waiting", stage: stage.name, for: [...holders] }),
+  };
+  return await withPermit(permits.folder, options, async (waitedMs) => {
+    const report = await runStage(stage, context);
+    // What drawing a number takes is no waiting.
+    return waitedMs < 100 ? report : { ...report, waited_ms: Math.round(waitedMs) };
+  });
 }
 
 const changedNow = (plan: VerifyPlan, stage: PlannedStage): Promise<(string[] | undefined)[]> =>

@@ -47,6 +47,8 @@ async function openBench(signal) {
   await chmod(root, 0o711);
   const { start, run, endAll } = runner(signal, root);
   const homes = new Set();
+  // What a bench has done to its folder is undone when nothing runs in it any more.
+  const lastly = [];
   let count = 0;
   /** A home of its own for a driver, on ports of its own, with the programs on it; made empty. */
   const openHome = async (driver = "embedded") => {
@@ -72,11 +74,12 @@ async function openBench(signal) {
     endAll();
     for (const closeHome of homes) await closeHome();
     await until(`all processes of ${root} have ended`, async () => (await runningIn(root)).length === 0);
+    for (const undo of lastly) await undo();
     await rm(root, { recursive: true, force: true });
   };
   const quiet = () =>
     until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
-  return { ...first, root, start: withFirst(start), run: withFirst(run), close, quiet, openHome };
+  return { ...first, root, start: withFirst(start), run: withFirst(run), close, lastly, quiet, openHome };
 }
 
 /** Starts and runs programs, in a folder unless told otherwise; none after an interruption, but for cleaning up. */

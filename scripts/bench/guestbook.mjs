@@ -37,7 +37,8 @@ export async function whenHealthy(url) {
   return performance.now();
 }
 
-function statusOf(url) {
+/** The status that a URL answers, asked on a connection of its own; undefined when there is no answer. */
+export function statusOf(url) {
   return new Promise((resolve) => {
     const request = get(url, { agent: false }, (response) => {
       response.resume().once("end", () => resolve(response.statusCode));

@@ -1,45 +1,33 @@
 import type { StackStatus } from "../../stacks/index.ts";
 import {
-  followLogs,
   type LogLine,
   listClaims,
+  logSources,
   type ProcessStats,
-  readLogs,
   restart,
   selectProcesses,
+  settleReaper,
   stackStats,
   stackStatus,
 } from "../../stacks/index.ts";
 import { command } from "../command.ts";
-import { jsonText, sizeText, table } from "../output.ts";
+import { logOptions, showLogs } from "../logs.ts";
+import { sizeText, table } from "../output.ts";
 import { homeOf, ledgerOf } from "../stack-command.ts";
 import { statusText } from "../status.ts";
-import { parseCount } from "../usage.ts";
 import { urlLines } from "./url.ts";
 
 export const logs = command<void>({
   usage: "logs [process]",
   summary: "the last lines of the logs of all processes, or of one; ends by itself",
-  options: [
-    ["--lines <n>", "how many of each (default: 50)"],
-    ["--follow", "go on until interrupted"],
-    ["--json", "print one JSON document; with --follow, one a line"],
-  ],
+  options: logOptions,
   ownJson: true,
   run: async ([word], options, context) => {
-    const chosen = selectProcesses(await ledgerOf(undefined, context), word);
-    const lines = await readLogs(chosen, parseCount("--lines", options["lines"], 50));
-    const follow = options["follow"] === true;
-    // One document a line with --follow: nobody knows the end.
-    const print = (line: LogLine): void =>
-      context.stdout(context.json && follow ? `${JSON.stringify(line)}\n` : logLine(line));
-    if (context.json && !follow) context.stdout(jsonText(lines));
-    else for (const line of lines) print(line);
-    if (follow) await followLogs(chosen, new AbortController().signal, print);
+    const ledger = await ledgerOf(undefined, context);
+    const text = ({ process, line }: LogLine): string => `${process}  ${line}\n`;
+    await showLogs(logSources(ledger, selectProcesses(ledger, word)), options, context, text);
   },
 });
-
-const logLine = ({ process, line }: LogLine): string => `${process}  ${line}\n`;
 
 export const stats = command<ProcessStats[]>({
   usage: "stats",
@@ -64,7 +52,12 @@ export const url = command<Record<string, string>>({
 export const restartCommand = command<string[]>({
   usage: "restart [process]",
   summary: "restart one process, or all, and wait until they are healthy",
-  run: async ([word], _, context) => await restart(homeOf(context), await ledgerOf(undefined, context), word),
+  run: async ([word], _, context) => {
+    const names = await restart(homeOf(context), await ledgerOf(undefined, context), word);
+    // One that was stopped is watched again.
+    await settleReaper(homeOf(context), context.env);
+    return names;
+  },
   text: (names) => names.map((name) => `restarted ${name}\n`).join(""),
 });
 

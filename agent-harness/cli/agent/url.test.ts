@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { harnessHome, stackFolder } from "../../shared/paths.ts";
+import { harnessHome, homePaths, stackFolder } from "../../shared/paths.ts";
+import { lastUsed, touchStack } from "../../stacks/use.ts";
 import { quickUrl, urlLines } from "./url.ts";
 
 const urls = { frontend: "http://127.0.0.1:3030", api: "http://127.0.0.1:8030" };
@@ -33,6 +34,15 @@ test.each<[string, (folder: string) => Env]>([
   const env = envOf(folder);
   await lay(env);
   expect(quickUrl(["3", "url"], env)).toBe("frontend  http://127.0.0.1:3030\napi       http://127.0.0.1:8030\n");
+});
+
+test("a stack whose URL is asked for is in use", async () => {
+  const env = { AGENT_HARNESS_HOME: folder };
+  await lay(env);
+  await touchStack(homePaths(folder), 3);
+  await utimes(join(stackFolder(3, folder), "used"), 1000, 1000);
+  quickUrl(["3", "url"], env);
+  expect(await lastUsed(homePaths(folder), 3)).toBeGreaterThan(1_000_000);
 });
 
 test("root's home, and that of a user without HOME, are harnessHome's to say", () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 
 /*
@@ -15,8 +15,10 @@ export function quickUrl(
   const id = words.length === 2 ? words[0] : env["AGENT_ID"];
   if (words.at(-1) !== "url" || words.length > 2 || id === undefined || !/^[1-9][0-9]?$/.test(id)) return undefined;
   const folder = home(env);
-  const urls = folder === undefined ? undefined : readUrls(join(folder, "stacks", id, "ledger.json"));
+  if (folder === undefined) return undefined;
+  const urls = readUrls(join(folder, "stacks", id, "ledger.json"));
   if (urls === undefined) return undefined;
+  touch(join(folder, "stacks", id, "used"));
   return argv.includes("--json") ? `${JSON.stringify(urls, null, 2)}\n` : urlLines(urls);
 }
 
@@ -37,8 +39,18 @@ function readUrls(path: string): Record<string, string> | undefined {
   }
 }
 
-/** As shared/paths.ts has it (a test holds the two together); importing it would cost more than the command. */
-function home(env: Readonly<Record<string, string | undefined>>): string | undefined {
+/** As stacks/use.ts does it: a stack whose URL is asked for is in use. */
+function touch(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch {
+    // One that was never ready: there is nothing to stop.
+    return;
+  }
+}
+
+/** The harness's home, as shared/paths.ts has it (a test holds the two together); importing it would cost more than the command. */
+export function home(env: Readonly<Record<string, string | undefined>>): string | undefined {
   if (env["AGENT_HARNESS_HOME"]) return env["AGENT_HARNESS_HOME"];
   if (process.getuid?.() === 0) return "/var/lib/agent-harness";
   return env["HOME"] ? join(env["HOME"], ".agent-harness") : undefined;

@@ -51,7 +51,9 @@ async function putObject(exchange: Exchange, bucket: Bucket): Promise<void> {
   }
   const replace = request.headers["x-amz-metadata-directive"] === "REPLACE";
   const headers = replace ? headersToKeep(request.headers) : source.object.headers;
-  const object = await bucket.put(key, contentOf(source.bucket, source.object), headers);
+  const object =
+    (await bucket.share(key, source.bucket, source.object, headers)) ??
+    (await bucket.put(key, contentOf(source.bucket, source.object), headers));
   sendXml(exchange, "CopyObjectResult", { LastModified: object.modified, ETag: `"${object.etag}"` });
 }
 

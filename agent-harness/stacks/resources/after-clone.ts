@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { findDatabase, maintenanceDatabase, type Stamp, stampStatement, withSql } from "../../infra/index.ts";
+import { findDatabase, maintenanceDatabase, stampStatement, withSql, writtenStampOf } from "../../infra/index.ts";
 import { errorText, HarnessError } from "../../shared/errors.ts";
 import { databaseName } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
@@ -33,18 +33,21 @@ export const afterClone: Resource = {
   exists: async () => undefined,
 };
 
-const isDone = async (context: LaunchContext): Promise<boolean> => (await findStamp(context))?.["afterClone"] === true;
-
-async function markDone(context: LaunchContext): Promise<void> {
-  const stamp = await findStamp(context);
-  if (stamp === undefined) return;
-  const statement = stampStatement(databaseName(context.ledger.id), { ...stamp, afterClone: true });
-  await withSql(context.infra.postgres, maintenanceDatabase, (sql) => sql.query(statement));
+async function isDone({ infra, ledger }: LaunchContext): Promise<boolean> {
+  const name = databaseName(ledger.id);
+  const found = await withSql(infra.postgres, maintenanceDatabase, (sql) => findDatabase(sql, name));
+  return found?.stamp?.["afterClone"] === true;
 }
 
-async function findStamp({ infra, ledger }: LaunchContext): Promise<Stamp | undefined> {
-  const name = databaseName(ledger.id);
-  return await withSql(infra.postgres, maintenanceDatabase, async (sql) => (await findDatabase(sql, name))?.stamp);
+async function markDone(context: LaunchContext): Promise<void> {
+  const name = databaseName(context.ledger.id);
+  await withSql(context.infra.postgres, maintenanceDatabase, async (sql) => {
+    const found = await findDatabase(sql, name);
+    if (found?.stamp === undefined) return;
+    // What these steps wrote is nothing that a teardown would have to keep.
+    const written = await writtenStampOf(sql, found.oid);
+    await sql.query(stampStatement(name, { ...found.stamp, ...written, afterClone: true }));
+  });
 }
 
 async function runStep(step: PlannedStep, context: LaunchContext): Promise<void> {

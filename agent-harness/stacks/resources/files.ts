@@ -3,21 +3,29 @@ import { envFileName, instructionsFileName, processFileName } from "../../shared
 import { templatePath } from "../../shared/paths.ts";
 import { toApp } from "../../shared/processes.ts";
 import { fillFile } from "../render.ts";
-import { fileHeader, stackFile } from "./stack-file.ts";
+import type { LaunchContext } from "../resource.ts";
+import { stackFile, wholeHeader } from "./stack-file.ts";
+
+const headerOf = ({ plan, infra }: LaunchContext): string => wholeHeader(plan.id, plan.values.project, infra.machine);
 
 /** `.env.agent.<id>`: the stack's variables, for the application and for the agent's own shell. */
 export const envFile = stackFile({
   kind: "env-file",
   name: envFileName,
-  render: async ({ plan }) =>
-    await fillFile(templatePath("env.agent.hbs"), { ...plan.values, variables: renderEnv(plan.env) }),
+  render: async (context) =>
+    await fillFile(templatePath("env.agent.hbs"), {
+      ...context.plan.values,
+      header: headerOf(context),
+      variables: renderEnv(context.plan.env),
+    }),
 });
 
 /** `CLAUDE.agent.<id>.md`: what the coding agent must know of its stack. */
 export const instructions = stackFile({
   kind: "instructions",
   name: instructionsFileName,
-  render: async ({ plan, instructionsTemplate }) => {
+  render: async (context) => {
+    const { plan, instructionsTemplate } = context;
     const text = await fillFile(instructionsTemplate, {
       ...plan.values,
       env: plan.env,
@@ -29,7 +37,7 @@ export const instructions = stackFile({
       })),
     });
     // Put here, since the template may be the project's own.
-    return `<!-- ${fileHeader(plan.id)}${plan.values.project}). Changes are lost at the next launch. -->\n${text}`;
+    return `<!-- ${headerOf(context)}. Changes are lost at the next launch. -->\n${text}`;
   },
 });
 
@@ -37,11 +45,12 @@ export const instructions = stackFile({
 export const processFile = stackFile({
   kind: "process-file",
   name: processFileName,
-  render: async ({ plan, paths }) =>
+  render: async (context) =>
     await fillFile(templatePath("ecosystem.agent.config.cjs.hbs"), {
-      ...plan.values,
-      pm2Home: paths.pm2,
-      apps: plan.processes.map(({ spec }) => toApp(spec)),
+      ...context.plan.values,
+      header: headerOf(context),
+      pm2Home: context.paths.pm2,
+      apps: context.plan.processes.map(({ spec }) => toApp(spec)),
     }),
   // Without PATH and the other facts of whoever's shell this is: they are no reason to start anything anew.
   compared: ({ plan }) => JSON.stringify(plan.processes.map(({ spec, ownEnv }) => toApp({ ...spec, env: ownEnv }))),

@@ -1,13 +1,20 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { processPrefix } from "../../shared/names.ts";
+import { idOfProcess, processPrefix } from "../../shared/names.ts";
 import { stackFolder } from "../../shared/paths.ts";
 import { listeners } from "../../shared/ports.ts";
-import { findMarked, killAll, listProcesses, type ProcessInfo, treeOf } from "../../shared/process-tree.ts";
+import { findMarked, killAll, listMarked, listProcesses, type ProcessInfo, treeOf } from "../../shared/process-tree.ts";
 import { findProcesses, openProcesses, type ProcessStatus } from "../../shared/processes.ts";
 import { startInOrder } from "../health.ts";
-import { markVariable, type PlannedProcess, stackMark } from "../plan.ts";
-import { entryOf, type LaunchContext, type Resource, type StackContext } from "../resource.ts";
+import { idOfMark, markVariable, type PlannedProcess, stackMark } from "../plan.ts";
+import {
+  contextOfNobody,
+  entryOf,
+  type LaunchContext,
+  type MarkedThing,
+  type Resource,
+  type StackContext,
+} from "../resource.ts";
 
 /** The stack's processes under PM2, as the rendered process file has them. */
 export const processes: Resource = {
@@ -45,6 +52,30 @@ export const processes: Resource = {
     if (names.length > 0) return names.join(", ");
     const marked = await findMarked(markVariable, stackMark(context.infra.machine, context.ledger.id));
     return marked.length === 0 ? undefined : marked.map((one) => `pid ${one.pid} (${one.command})`).join(", ");
+  },
+
+  listMarked: async (search) => {
+    const { paths, infra } = search;
+    const pm2 = await findProcesses(paths.pm2);
+    await using open = pm2;
+    const running = (await open?.list()) ?? [];
+    const remove = (id: number) => () => processes.destroy(contextOfNobody(search, id));
+    const supervised = running.flatMap(({ name }): MarkedThing[] => {
+      const id = idOfProcess(name);
+      return id === undefined ? [] : [{ name, id, remove: remove(id) }];
+    });
+    const marked = await listMarked(markVariable, (value) => idOfMark(infra.machine, value) !== undefined);
+    const all = await listProcesses();
+    const trees = running.flatMap(({ name, pid }) =>
+      idOfProcess(name) === undefined || pid === undefined ? [] : treeOf(pid, all),
+    );
+    const held = new Set(trees.map((one) => one.pid));
+    const escaped = marked.flatMap(({ pid, command, value }): MarkedThing[] => {
+      const id = idOfMark(infra.machine, value);
+      if (id === undefined || held.has(pid)) return [];
+      return [{ name: `pid ${pid} (${command.slice(0, 120)})`, id, remove: remove(id) }];
+    });
+    return [...supervised, ...escaped];
   },
 };
 

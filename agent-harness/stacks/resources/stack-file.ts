@@ -3,9 +3,11 @@ import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorNumber, HarnessError } from "../../shared/errors.ts";
 import { findText, writeFileAtomic } from "../../shared/files.ts";
+import { everyAgentId } from "../../shared/names.ts";
+import { isAlive } from "../../shared/process-tree.ts";
 import { excludeFromGit } from "../git-exclude.ts";
 import type { ResourceKind } from "../ledger.ts";
-import { entryOf, type LaunchContext, type Resource, type StackContext } from "../resource.ts";
+import { entryOf, type LaunchContext, type MarkedThing, type Resource, type StackContext } from "../resource.ts";
 
 export interface StackFile {
   kind: ResourceKind;
@@ -18,6 +20,10 @@ export interface StackFile {
 
 /** What the first line of every rendered file says, by which it is known as ours when the ledger is lost. */
 export const fileHeader = (id: number): string => `Written by agent-harness for agent ${id} (`;
+
+/** The same to its end; two harnesses of one machine may render into one folder. */
+export const wholeHeader = (id: number, project: string, machine: string): string =>
+  `${fileHeader(id)}${project}; harness ${machine})`;
 
 /**
  * A file that is rendered into the stack's working directory, for its owner's eyes only and unseen by git. A file of that
@@ -50,7 +56,44 @@ export function stackFile({ kind, name, render, compared }: StackFile): Resource
       if ((await look(context)) === "ours") return pathOf(context);
       return (await listScratch(pathOf(context)))[0];
     },
+    listMarked: async (search) => {
+      const all = search.folders.map(async (folder) => {
+        // A folder that we may not read is none that we wrote into.
+        const names = new Set(await namesIn(folder).catch(() => []));
+        const found = everyAgentId.map(async (id) => {
+          const scratch = [...names].filter((one) => isScratch(name(id), one) && !isAlive(writerOf(one)));
+          const there = [...scratch, ...(names.has(name(id)) ? [name(id)] : [])];
+          return await Promise.all(there.map((one) => marked(join(folder, one), id, search.infra.machine)));
+        });
+        return (await Promise.all(found)).flat(2);
+      });
+      return (await Promise.all(all)).flat();
+    },
   };
+}
+
+/** A file as gc sees it, when its first line says that it is ours. */
+async function marked(path: string, id: number, machine: string): Promise<MarkedThing[]> {
+  // What cannot be read, a folder of that name too, is nothing that we wrote.
+  const text = await findText(path).catch(() => undefined);
+  const first = text?.split("\n", 1)[0];
+  // A killed write may have left nothing but the name, which is ours.
+  const isEmptyScratch = text === "" && path.endsWith(".tmp");
+  if (first === undefined || !(first.includes(fileHeader(id)) || isEmptyScratch)) return [];
+  const another = / harness (\S+?)\)/.exec(first)?.[1];
+  if (another !== undefined && another !== machine) return [];
+  const unsure = another === undefined && !isEmptyScratch;
+  return [
+    {
+      name: path,
+      id,
+      whyKept: async () =>
+        unsure ? `it does not say which harness wrote it; if no other one of this machine did: rm ${path}` : undefined,
+      remove: async () => {
+        if ((await marked(path, id, machine)).length > 0) await rm(path, { force: true });
+      },
+    },
+  ];
 }
 
 type Whose = "nobody's" | "ours" | "foreign";
@@ -73,17 +116,24 @@ function foreign(path: string, { ledger: { id } }: StackContext): HarnessError {
 
 /** What a launch that was killed while it wrote has left beside the file; it holds the same secrets. */
 async function listScratch(path: string): Promise<string[]> {
-  const entries = await readdir(dirname(path)).catch((error: unknown) => {
-    if (errorNumber(error) === "ENOENT") return [];
-    throw error;
-  });
-  const start = `${basename(path)}.`;
-  const own = entries.filter((entry) => entry.startsWith(start) && scratchEnd.test(entry.slice(start.length)));
-  return own.map((entry) => join(dirname(path), entry));
+  const entries = await namesIn(dirname(path));
+  return entries.filter((entry) => isScratch(basename(path), entry)).map((entry) => join(dirname(path), entry));
 }
 
 /** As writeFileAtomic names it: its pid and a random number. */
-const scratchEnd = /^\d+\.[0-9a-f]{8}\.tmp$/;
+const scratchEnd = /^\.(\d+)\.[0-9a-f]{8}\.tmp$/;
+
+const isScratch = (name: string, entry: string): boolean =>
+  entry.startsWith(name) && scratchEnd.test(entry.slice(name.length));
+
+const writerOf = (scratch: string): number => Number(/\.(\d+)\.[0-9a-f]{8}\.tmp$/.exec(scratch)?.[1]);
+
+async function namesIn(folder: string): Promise<string[]> {
+  return await readdir(folder).catch((error: unknown) => {
+    if (["ENOENT", "ENOTDIR"].includes(errorNumber(error) ?? "")) return [];
+    throw error;
+  });
+}
 
 async function removeScratch(path: string): Promise<void> {
   for (const scratch of await listScratch(path)) await rm(scratch, { force: true });

@@ -1,0 +1,29 @@
+import { Client } from "minio";
+import type { S3Connection } from "../infra/buckets.ts";
+
+/** A client of an S3 server, as an application has one. */
+export function s3Client({ url, accessKey, secretKey, region }: S3Connection): Client {
+  const { hostname, port } = new URL(url);
+  return new Client({
+    endPoint: hostname,
+    port: Number(port),
+    useSSL: false,
+    accessKey,
+    secretKey,
+    region,
+    pathStyle: true,
+  });
+}
+
+/** What a bucket holds besides the stamp: the text of each object, its type and its own metadata, by key. */
+export async function objectsIn(s3: Client, bucket: string): Promise<Record<string, unknown>> {
+  const found: [string, unknown][] = [];
+  for await (const { name } of s3.listObjects(bucket, "", true)) {
+    if (name === undefined || name === ".agent-harness.json") continue;
+    const chunks: Buffer[] = [];
+    for await (const chunk of await s3.getObject(bucket, name)) chunks.push(chunk);
+    const { metaData } = await s3.statObject(bucket, name);
+    found.push([name, { text: Buffer.concat(chunks).toString("utf8"), ...metaData }]);
+  }
+  return Object.fromEntries(found);
+}
