@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { HarnessError } from "../shared/errors.ts";
 import { snapshotBucketName, snapshotBucketPrefix } from "../shared/names.ts";
-import { openBuckets } from "./buckets.ts";
+import { type Buckets, openBuckets } from "./buckets.ts";
 import type { Infra } from "./services.ts";
 import type { Copied } from "./snapshot-objects.ts";
 
@@ -62,11 +62,21 @@ export async function findStrayBuckets(
   const named = new Set(snapshots.map((one) => one.bucket));
   const form = new RegExp(`^${snapshotBucketPrefix(id)}[a-z0-9-]+-[0-9a-f]{8}$`);
   const stray: string[] = [];
-  for (const name of await buckets.list()) {
+  for (const name of await listNames(buckets)) {
     if (!form.test(name) || named.has(name)) continue;
     if (isOurs(await buckets.marker(name), machine) || (await buckets.isBare(name))) stray.push(name);
   }
   return stray;
+}
+
+/** Nothing where the key of a server elsewhere may not list: what was left there stays, and fails nothing. */
+async function listNames(buckets: Buckets): Promise<string[]> {
+  try {
+    return await buckets.list();
+  } catch (error) {
+    if (error instanceof HarnessError && error.context["code"] === "AccessDenied") return [];
+    throw error;
+  }
 }
 
 const isOurs = (marker: Readonly<Record<string, unknown>> | undefined, machine: string): boolean =>

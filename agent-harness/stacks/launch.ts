@@ -150,7 +150,7 @@ async function make(making: Making): Promise<Ledger> {
     await takeOldAway?.();
     await ensureAll(context, planOptions);
     const health = withStep(progress, "health", () => checkHealth(context, project.config.settleMs));
-    const isFresh = known?.resources.some((one) => one.kind === "database") !== true;
+    const isFresh = known?.resources.some((one) => one.kind === "database") !== true || known.status === "tearing-down";
     await Promise.all([health, isFresh ? tellOfKept(context) : undefined]);
   } catch (error) {
     await noteFailure(context, known === undefined);

@@ -9,6 +9,7 @@ import {
   maintenanceDatabase,
   readServerFacts,
   removeSnapshotBuckets,
+  type SnapshotFacts,
   type SnapshotInfo,
   type Sql,
   type Stamp,
@@ -46,9 +47,22 @@ export async function findAgentDatabase(sql: Sql, infra: Infra, id: number): Pro
   });
 }
 
-/** Whether what the config runs after a clone has run in a database. */
-export function isAfterCloneDone({ oid, stamp }: AgentDatabase, ledger: Ledger): boolean {
-  return stamp["afterClone"] === true || entryOf(ledger, "after-clone")?.["oid"] === oid;
+/** What a snapshot of an agent's database, taken now, says of it. */
+export function factsOf(
+  { oid, stamp }: AgentDatabase,
+  ledger: Ledger,
+  name: string,
+): Omit<SnapshotFacts, "bucket" | "objects" | "objectBytes"> {
+  const { id, project, repository } = ledger;
+  return {
+    id,
+    name,
+    project,
+    repository,
+    fingerprint: String(stamp["fingerprint"] ?? ""),
+    createdAt: new Date().toISOString(),
+    afterClone: stamp["afterClone"] === true || entryOf(ledger, "after-clone")?.["oid"] === oid,
+  };
 }
 
 /** How a database of an agent, or of a snapshot, is copied best. */
@@ -100,12 +114,24 @@ export async function getSnapshot(sql: Sql, infra: Infra, id: number, name: stri
 }
 
 /** The database first: with it the snapshot is gone at once, and its bucket is one that no snapshot names. */
-export async function dropWhole(
+export async function dropWhole(sql: Sql, infra: Infra, snapshot: SnapshotInfo, progress: Progress): Promise<void> {
+  await withStep(progress, "drop database", () => dropDatabase(sql, snapshot.database));
+  await withStep(progress, "drop bucket", () => dropBucketsOf(sql, infra, snapshot));
+}
+
+/** Takes the bucket of a snapshot away that is gone, or was replaced, and what else no snapshot of its agent names. */
+export async function dropBucketsOf(sql: Sql, infra: Infra, { id, bucket }: SnapshotInfo): Promise<void> {
+  // By its name too: not every key may list.
+  if (bucket !== undefined) await removeSnapshotBuckets(infra, [bucket]);
+  await clearStrays(sql, infra, id);
+}
+
+/** A snapshot, where there is one. */
+export async function findSnapshot(
   sql: Sql,
   infra: Infra,
-  { id, database }: SnapshotInfo,
-  progress: Progress,
-): Promise<void> {
-  await withStep(progress, "drop database", () => dropDatabase(sql, database));
-  await withStep(progress, "drop bucket", () => clearStrays(sql, infra, id));
+  id: number,
+  name: string,
+): Promise<SnapshotInfo | undefined> {
+  return (await listSnapshotDatabases(sql, infra.machine, id)).find((one) => one.name === name);
 }

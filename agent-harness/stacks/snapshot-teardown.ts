@@ -26,7 +26,15 @@ import { type Progress, withStep } from "../shared/progress.ts";
 import { findLedger } from "./ledger.ts";
 import { stackLock } from "./registry.ts";
 import type { StackContext } from "./resource.ts";
-import { type AgentDatabase, clearStrays, dropWhole, findAgentDatabase, isAfterCloneDone } from "./snapshot-source.ts";
+import {
+  type AgentDatabase,
+  clearStrays,
+  dropBucketsOf,
+  dropWhole,
+  factsOf,
+  findAgentDatabase,
+  findSnapshot,
+} from "./snapshot-source.ts";
 
 const dayMs = 86_400_000;
 
@@ -108,20 +116,15 @@ async function keep(
   source: AgentDatabase,
   { objects, keepDays }: { objects: boolean; keepDays: number },
 ): Promise<void> {
-  const { id, project, repository } = ledger;
+  const { id } = ledger;
   const none: Awaited<ReturnType<typeof keepBucket>> = { objects: 0, objectBytes: 0 };
   const kept = objects ? await keepBucket(infra, { from: bucketName(id), id, name: beforeTeardown }) : none;
   const facts = {
-    id,
-    name: beforeTeardown,
-    project,
-    repository,
-    fingerprint: String(source.stamp["fingerprint"] ?? ""),
-    createdAt: new Date().toISOString(),
+    ...factsOf(source, ledger, beforeTeardown),
     expiresAt: new Date(Date.now() + keepDays * dayMs).toISOString(),
-    afterClone: isAfterCloneDone(source, ledger),
     ...kept,
   };
+  const before = await findSnapshot(sql, infra, id, beforeTeardown);
   const { result: trash } = await whileAlone(infra.postgres, { database: source.name, graceMs: 0 }, () =>
     putInPlace(sql, {
       from: source.name,
@@ -131,6 +134,7 @@ async function keep(
     }),
   );
   if (trash !== undefined) await dropDatabase(sql, trash);
+  if (before !== undefined) await dropBucketsOf(sql, infra, before);
 }
 
 /**
@@ -169,11 +173,10 @@ async function dropIfExpired(
 /** Says that what an earlier teardown of this agent kept can be had back. */
 export async function tellOfKept({ infra, ledger, progress }: StackContext): Promise<void> {
   const { id, repository } = ledger;
-  const all = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
-    listSnapshotDatabases(sql, infra.machine, id),
+  const kept = await withSql(infra.postgres, maintenanceDatabase, (sql) =>
+    findSnapshot(sql, infra, id, beforeTeardown),
   );
-  const kept = all.find((one) => one.name === beforeTeardown && one.repository === repository);
-  if (kept === undefined) return;
+  if (kept?.repository !== repository) return;
   progress({
     type: "note",
     text: `The data that agent ${id} had at its teardown ${ago(kept.createdAt)} can be had back: agent-harness snapshot restore ${id} ${beforeTeardown}`,

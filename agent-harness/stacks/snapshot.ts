@@ -3,7 +3,6 @@ import {
   dropDatabase,
   type Infra,
   keepBucket,
-  listSnapshotDatabases,
   maintenanceDatabase,
   putInPlace,
   requireSnapshotPlace,
@@ -25,10 +24,12 @@ import { requireSameInfra } from "./same-infra.ts";
 import { watchProcesses } from "./snapshot-processes.ts";
 import {
   clearStrays,
+  dropBucketsOf,
   dropWhole,
+  factsOf,
   findAgentDatabase,
+  findSnapshot,
   getSnapshot,
-  isAfterCloneDone,
   strategyFor,
 } from "./snapshot-source.ts";
 import { withStackLock } from "./stack-lock.ts";
@@ -115,7 +116,7 @@ async function save(saving: Saving): Promise<Omit<SaveResult, "ms">> {
 }
 
 async function copyAgentDatabase({ sql, project, infra, ledger, name }: Saving) {
-  const { id, repository } = ledger;
+  const { id } = ledger;
   const source = await findAgentDatabase(sql, infra, id);
   if (source === undefined) {
     throw new HarnessError("STACK_UNFINISHED", `The stack of agent ${id} has no database ${databaseName(id)}.`, {
@@ -127,30 +128,22 @@ async function copyAgentDatabase({ sql, project, infra, ledger, name }: Saving) 
   const start = performance.now();
   const options = { machine: infra.machine, id, from: source.name, strategy, graceMs };
   const { copy, ended } = await copyAside(infra.postgres, sql, options);
-  const facts = {
-    id,
-    name,
-    project: ledger.project,
-    repository,
-    fingerprint: String(source.stamp["fingerprint"] ?? ""),
-    createdAt: new Date().toISOString(),
-    afterClone: isAfterCloneDone(source, ledger),
-  };
+  const facts = factsOf(source, ledger, name);
   return { copy, ended, closedMs: performance.now() - start, facts };
 }
 
 /** From here on it is there; what it replaces is taken away afterwards. */
-async function publish({ sql, infra, ledger }: Saving, copy: string, facts: SnapshotFacts): Promise<void> {
+async function publish({ sql, infra }: Saving, copy: string, facts: SnapshotFacts): Promise<void> {
   const { machine } = infra;
   const to = snapshotDatabaseName(facts.id, facts.name);
+  const before = await findSnapshot(sql, infra, facts.id, facts.name);
   const trash = await putInPlace(sql, { from: copy, to, stamp: snapshotStamp(machine, facts), open: false });
-  if (trash === undefined) return;
-  await dropDatabase(sql, trash);
-  await clearStrays(sql, infra, ledger.id);
+  if (trash !== undefined) await dropDatabase(sql, trash);
+  if (before !== undefined) await dropBucketsOf(sql, infra, before);
 }
 
 async function requireFree(sql: Sql, infra: Infra, id: number, name: string): Promise<void> {
-  const taken = (await listSnapshotDatabases(sql, infra.machine, id)).find((one) => one.name === name);
+  const taken = await findSnapshot(sql, infra, id, name);
   if (taken === undefined) return;
   const whose = `of ${taken.project} in ${taken.repository}, saved ${taken.createdAt}`;
   throw new HarnessError("SNAPSHOT_EXISTS", `Agent ${id} has a snapshot ${JSON.stringify(name)} already, ${whose}.`, {
