@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { HarnessError } from "../shared/errors.ts";
+import { errorNumber, HarnessError } from "../shared/errors.ts";
 import { trashDatabaseName } from "../shared/names.ts";
 import { type PostgresServer, type Sql, sqlName, sqlText, withSql } from "./sql.ts";
 
@@ -32,8 +32,19 @@ export interface DatabaseInfo {
 
 /** Every database of the server whose name begins with `prefix`. */
 export async function listDatabases(sql: Sql, prefix = ""): Promise<DatabaseInfo[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await listWithSizes(sql, prefix);
+    } catch (error) {
+      // "No such object": somebody dropped one between the list and the question for its size.
+      if (errorNumber(error) !== "42704" || attempt === 10) throw error;
+    }
+  }
+}
+
+async function listWithSizes(sql: Sql, prefix: string): Promise<DatabaseInfo[]> {
   const { rows } = await sql.query(
-    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, d.datconnlimit, shobj_description(d.oid, 'pg_database') AS comment,
+    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, shobj_description(d.oid, 'pg_database') AS comment,
             pg_database_size(d.oid)::text AS size
        FROM pg_database d WHERE starts_with(d.datname, $1) ORDER BY d.oid`,
     [prefix],

@@ -37,11 +37,13 @@ export {
   copyAside,
   dropCopies,
   findCopies,
+  findSnapshotDatabases,
   listSnapshotDatabases,
   putInPlace,
   requireSnapshotPlace,
   type SnapshotFacts,
   type SnapshotInfo,
+  type StoredSnapshot,
   snapshotStamp,
 } from "./snapshot-databases.ts";
 export { whileAlone } from "./snapshot-sessions.ts";

@@ -11,6 +11,7 @@ import {
 import {
   type CloneStrategy,
   copyDatabase,
+  type DatabaseInfo,
   dropDatabase,
   findDatabase,
   findDatabases,
@@ -49,18 +50,32 @@ const factsSchema = z.object({
 /** What is known of a snapshot. */
 export type SnapshotFacts = z.output<typeof factsSchema>;
 
-export interface SnapshotInfo extends SnapshotFacts {
+/** A snapshot that is there. */
+export interface StoredSnapshot extends SnapshotFacts {
   database: string;
+}
+
+export interface SnapshotInfo extends StoredSnapshot {
   sizeBytes: number;
 }
 
 /** Every snapshot of this machine's harness, of one agent or of all; the newest first. */
+export async function findSnapshotDatabases(sql: Sql, machine: string, id?: number): Promise<StoredSnapshot[]> {
+  return readSnapshots(await findDatabases(sql, snapshotDatabasePrefix(id)), machine);
+}
+
+/** The same with their sizes, for which the server looks at every file. */
 export async function listSnapshotDatabases(sql: Sql, machine: string, id?: number): Promise<SnapshotInfo[]> {
   const all = await listDatabases(sql, snapshotDatabasePrefix(id));
-  const found = all.flatMap(({ name, stamp, sizeBytes }) => {
+  const sizes = new Map(all.map((one) => [one.name, one.sizeBytes]));
+  return readSnapshots(all, machine).map((one) => ({ ...one, sizeBytes: sizes.get(one.database) ?? 0 }));
+}
+
+function readSnapshots(all: readonly Omit<DatabaseInfo, "sizeBytes">[], machine: string): StoredSnapshot[] {
+  const found = all.flatMap(({ name, stamp }) => {
     const facts =
       stamp?.kind === "snapshot" && stamp.machine === machine ? factsSchema.safeParse(stamp).data : undefined;
-    return facts === undefined ? [] : [{ ...facts, database: name, sizeBytes }];
+    return facts === undefined ? [] : [{ ...facts, database: name }];
   });
   return found.sort((a, b) => b.createdAt.localeCompare(a.createdAt));
 }

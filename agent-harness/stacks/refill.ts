@@ -1,7 +1,7 @@
 import {
+  findDatabases,
   type Infra,
   infraIsUp,
-  listDatabases,
   maintenanceDatabase,
   refillPool,
   resolveInfra,
@@ -28,7 +28,7 @@ export async function startRefill(project: Project, infra: Infra): Promise<void>
 
 /** Without a pool a refill still has to drop what resets have put away. */
 async function isTrashLeft(infra: Infra): Promise<boolean> {
-  const trash = await withSql(infra.postgres, maintenanceDatabase, (sql) => listDatabases(sql, trashDatabaseName("")));
+  const trash = await withSql(infra.postgres, maintenanceDatabase, (sql) => findDatabases(sql, trashDatabaseName("")));
   return trash.length > 0;
 }
 

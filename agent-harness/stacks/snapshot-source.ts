@@ -3,6 +3,7 @@ import {
   dropCopies,
   dropDatabase,
   findDatabase,
+  findSnapshotDatabases,
   findStrayBuckets,
   type Infra,
   listSnapshotDatabases,
@@ -13,6 +14,7 @@ import {
   type SnapshotInfo,
   type Sql,
   type Stamp,
+  type StoredSnapshot,
   withSql,
 } from "../infra/index.ts";
 import type { ProjectConfig } from "../shared/config-schema.ts";
@@ -82,7 +84,7 @@ export async function strategyFor(
  */
 export async function clearStrays(sql: Sql, infra: Infra, id: number): Promise<string[]> {
   const copies = await dropCopies(sql, infra.machine, id);
-  const stray = await findStrayBuckets(infra, id, await listSnapshotDatabases(sql, infra.machine, id));
+  const stray = await findStrayBuckets(infra, id, await findSnapshotDatabases(sql, infra.machine, id));
   await removeSnapshotBuckets(infra, stray);
   return [...copies, ...stray];
 }
@@ -114,13 +116,13 @@ export async function getSnapshot(sql: Sql, infra: Infra, id: number, name: stri
 }
 
 /** The database first: with it the snapshot is gone at once, and its bucket is one that no snapshot names. */
-export async function dropWhole(sql: Sql, infra: Infra, snapshot: SnapshotInfo, progress: Progress): Promise<void> {
+export async function dropWhole(sql: Sql, infra: Infra, snapshot: StoredSnapshot, progress: Progress): Promise<void> {
   await withStep(progress, "drop database", () => dropDatabase(sql, snapshot.database));
   await withStep(progress, "drop bucket", () => dropBucketsOf(sql, infra, snapshot));
 }
 
 /** Takes the bucket of a snapshot away that is gone, or was replaced, and what else no snapshot of its agent names. */
-export async function dropBucketsOf(sql: Sql, infra: Infra, { id, bucket }: SnapshotInfo): Promise<void> {
+export async function dropBucketsOf(sql: Sql, infra: Infra, { id, bucket }: StoredSnapshot): Promise<void> {
   // By its name too: not every key may list.
   if (bucket !== undefined) await removeSnapshotBuckets(infra, [bucket]);
   await clearStrays(sql, infra, id);
@@ -132,6 +134,6 @@ export async function findSnapshot(
   infra: Infra,
   id: number,
   name: string,
-): Promise<SnapshotInfo | undefined> {
-  return (await listSnapshotDatabases(sql, infra.machine, id)).find((one) => one.name === name);
+): Promise<StoredSnapshot | undefined> {
+  return (await findSnapshotDatabases(sql, infra.machine, id)).find((one) => one.name === name);
 }

@@ -1,9 +1,9 @@
 import {
   findCopies,
   findDatabases,
+  findSnapshotDatabases,
   findStrayBuckets,
   type Infra,
-  listSnapshotDatabases,
   maintenanceDatabase,
   openBuckets,
   type Sql,
@@ -79,6 +79,6 @@ async function findStrays(infra: Infra): Promise<Stray[]> {
 
 async function straysOf(sql: Sql, infra: Infra, id: number): Promise<Stray[]> {
   const copies = await findCopies(sql, infra.machine, id);
-  const buckets = await findStrayBuckets(infra, id, await listSnapshotDatabases(sql, infra.machine, id));
+  const buckets = await findStrayBuckets(infra, id, await findSnapshotDatabases(sql, infra.machine, id));
   return [...copies, ...buckets].map((name) => ({ kind: "snapshot-stray", name, owner: id }));
 }

@@ -1,16 +1,16 @@
 import {
   dropDatabase,
   endSessions,
+  findSnapshotDatabases,
   type Infra,
   isUnwritten,
   keepBucket,
-  listSnapshotDatabases,
   maintenanceDatabase,
   openBuckets,
   putInPlace,
   requireSnapshotPlace,
-  type SnapshotInfo,
   type Sql,
+  type StoredSnapshot,
   snapshotStamp,
   whileAlone,
   withSql,
@@ -144,7 +144,7 @@ async function keep(
 export async function dropExpired(paths: HomePaths, infra: Infra, progress: Progress): Promise<void> {
   try {
     await withSql(infra.postgres, maintenanceDatabase, async (sql) => {
-      const all = await listSnapshotDatabases(sql, infra.machine);
+      const all = await findSnapshotDatabases(sql, infra.machine);
       for (const snapshot of all.filter(isExpired)) {
         const lock = stackLock(paths, snapshot.id);
         if ((await lockHolder(lock)) !== undefined) continue;
@@ -157,15 +157,15 @@ export async function dropExpired(paths: HomePaths, infra: Infra, progress: Prog
   }
 }
 
-const isExpired = ({ expiresAt }: SnapshotInfo): boolean =>
+const isExpired = ({ expiresAt }: StoredSnapshot): boolean =>
   expiresAt !== undefined && Date.parse(expiresAt) <= Date.now();
 
 /** Looks again: a teardown may have put another one in its place before the lock was had. */
 async function dropIfExpired(
   { sql, paths, infra, progress }: { sql: Sql; paths: HomePaths; infra: Infra; progress: Progress },
-  { id, database, name }: SnapshotInfo,
+  { id, database, name }: StoredSnapshot,
 ): Promise<void> {
-  const still = (await listSnapshotDatabases(sql, infra.machine, id)).find((one) => one.database === database);
+  const still = (await findSnapshotDatabases(sql, infra.machine, id)).find((one) => one.database === database);
   const restoring = (await findLedger(paths, id))?.restoring === name;
   if (still !== undefined && isExpired(still) && !restoring) await dropWhole(sql, infra, still, progress);
 }
