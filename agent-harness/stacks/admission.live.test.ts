@@ -7,8 +7,8 @@ import { homePaths, packageRoot } from "../shared/paths.ts";
 import { permitHolders } from "../shared/semaphore.ts";
 import { openSmall, type SmallHarness } from "../testing/small.ts";
 import { until } from "../testing/until.ts";
-import { type Estimates, estimateOf } from "./estimates.ts";
-import { admissionQueue } from "./reservations.ts";
+import { type Estimates, estimateOf } from "./admission/estimates.ts";
+import { admissionQueue } from "./admission/reservations.ts";
 
 const run = promisify(execFile);
 const mb = 2 ** 20;

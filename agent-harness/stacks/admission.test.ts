@@ -5,12 +5,12 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { homePaths } from "../shared/paths.ts";
 import type { ProgressEvent } from "../shared/progress.ts";
 import { until } from "../testing/until.ts";
+import { estimateOf, learn, type Measured } from "./admission/estimates.ts";
+import { listReservations } from "./admission/reservations.ts";
+import { roomFor } from "./admission/room.ts";
 import { type AdmissionOptions, admit } from "./admission.ts";
 import { emptyLedger } from "./empty-ledger.ts";
-import { estimateOf, learn, type Measured } from "./estimates.ts";
 import { writeLedger } from "./ledger.ts";
-import { listReservations } from "./reservations.ts";
-import { roomFor } from "./room.ts";
 
 const mb = 2 ** 20;
 const key = { project: "small", repository: "/repo" };

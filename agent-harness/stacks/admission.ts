@@ -6,11 +6,11 @@ import type { HomePaths } from "../shared/paths.ts";
 import type { Progress } from "../shared/progress.ts";
 import { permitHolders, withPermit } from "../shared/semaphore.ts";
 import { memoryReserve } from "../shared/settings.ts";
-import { type Estimates, estimateOf, type ProjectKey, readEstimates } from "./estimates.ts";
+import { type Estimates, estimateOf, type ProjectKey, readEstimates } from "./admission/estimates.ts";
+import { admissionLock, admissionQueue, listReservations, reserve } from "./admission/reservations.ts";
+import { type Room, roomFor, type YoungStack } from "./admission/room.ts";
+import { measureStacks } from "./admission/stack-memory.ts";
 import { findLedger, type Ledger, listStackIds } from "./ledger.ts";
-import { admissionLock, admissionQueue, listReservations, reserve } from "./reservations.ts";
-import { type Room, roomFor, type YoungStack } from "./room.ts";
-import { measureStacks } from "./stack-memory.ts";
 import { lastUsed } from "./use.ts";
 
 /** For how long after its launch a stack counts as one that still grows, in ms. */

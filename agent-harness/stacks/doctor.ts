@@ -23,8 +23,8 @@ import { checkServices, checkSupervisor } from "./doctor/services.ts";
 import { checkReflink, checkSpace } from "./doctor/space.ts";
 import { checkLedgers, checkLocks } from "./doctor/state.ts";
 import { checkWatches } from "./doctor/watches.ts";
+import { type Owners, readOwners } from "./gc/owners.ts";
 import { type OpenPlace, openInfraConfig } from "./infra-use.ts";
-import { type Owners, readOwners } from "./owners.ts";
 
 /** Every group of checks, in the order in which they are shown and mended: infra before what needs it, gc last. */
 const checks: readonly Check[] = [

@@ -5,15 +5,15 @@ import type { InfraConfig } from "../shared/config-schema.ts";
 import { findText } from "../shared/files.ts";
 import { lockHolder, withLock } from "../shared/lock.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import { isOldAside, listWorktreeTrash, removeAside, removeTrash, trashText } from "./gc-folders.ts";
-import { attempt, failedItem, type GcItem, type GcThing } from "./gc-items.ts";
-import { findPlaces } from "./gc-places.ts";
-import { collectStacks } from "./gc-stacks.ts";
-import { dropUnusedTemplate, findUnusedTemplates, type UnusedTemplate } from "./gc-templates.ts";
-import { type Owners, readOwners } from "./owners.ts";
+import { admissionLock, listReservations } from "./admission/reservations.ts";
+import { isOldAside, listWorktreeTrash, removeAside, removeTrash, trashText } from "./gc/folders.ts";
+import { attempt, failedItem, type GcItem, type GcThing } from "./gc/items.ts";
+import { type Owners, readOwners } from "./gc/owners.ts";
+import { findPlaces } from "./gc/places.ts";
+import { collectStacks } from "./gc/stacks.ts";
+import { dropUnusedTemplate, findUnusedTemplates, type UnusedTemplate } from "./gc/templates.ts";
 import type { Project } from "./project.ts";
-import { admissionLock, listReservations } from "./reservations.ts";
-import { collectStrays } from "./snapshot-strays.ts";
+import { collectStrays } from "./snapshot/strays.ts";
 
 export interface GcOptions {
   paths: HomePaths;

@@ -15,8 +15,8 @@ import { fill } from "./render.ts";
 import { entryOf } from "./resource.ts";
 import { recallWorktree } from "./resources/worktree.ts";
 import { withStackLock } from "./stack-lock.ts";
-import { findOwnWorktree, makeWorktree, requireMakeable, type WorktreeOwner } from "./worktree-make.ts";
-import { planWorktree, topOf, type WorktreePlan, type WorktreeRequest } from "./worktree-request.ts";
+import { findOwnWorktree, makeWorktree, requireMakeable, type WorktreeOwner } from "./worktree/make.ts";
+import { planWorktree, topOf, type WorktreePlan, type WorktreeRequest } from "./worktree/request.ts";
 
 export interface EnterOptions {
   project: Project;

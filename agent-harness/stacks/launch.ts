@@ -5,10 +5,10 @@ import { parseAgentId } from "../shared/names.ts";
 import { templatePath } from "../shared/paths.ts";
 import { openProcesses } from "../shared/processes.ts";
 import { type Progress, silent, withStep } from "../shared/progress.ts";
+import { learnMemory } from "./admission/estimates.ts";
 import { type AdmissionWish, admit } from "./admission.ts";
 import { clearStack } from "./clear.ts";
 import { ensureAll } from "./ensure-resources.ts";
-import { learnMemory } from "./estimates.ts";
 import { waitHealthy } from "./health.ts";
 import { startInfra } from "./infra-use.ts";
 import { newLedger, takeId } from "./launch-ledger.ts";
@@ -24,12 +24,12 @@ import type { LaunchContext } from "./resource.ts";
 import { isDatabaseWhole } from "./resources/database.ts";
 import { resources } from "./resources/index.ts";
 import { requireSameInfra } from "./same-infra.ts";
-import { putBack, readySnapshot } from "./snapshot-restore.ts";
-import { tellOfKept } from "./snapshot-teardown.ts";
+import { putBack, readySnapshot } from "./snapshot/restore.ts";
+import { tellOfKept } from "./snapshot/teardown.ts";
 import { withStackLock } from "./stack-lock.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
 import { touchStack } from "./use.ts";
-import type { WorktreePlan, WorktreeRequest } from "./worktree-request.ts";
+import type { WorktreePlan, WorktreeRequest } from "./worktree/request.ts";
 
 export interface LaunchOptions extends AdmissionWish {
   project: Project;

@@ -5,7 +5,7 @@ import { emptyLedger } from "./empty-ledger.ts";
 import type { Ledger, ResourceKind } from "./ledger.ts";
 import type { StackPlan } from "./plan.ts";
 import type { ReadyTemplate } from "./template.ts";
-import type { WorktreePlan } from "./worktree-request.ts";
+import type { WorktreePlan } from "./worktree/request.ts";
 
 /** What every step on a stack knows. */
 export interface StackContext {

@@ -3,7 +3,7 @@ import { type Progress, withStep } from "../shared/progress.ts";
 import { readyInfra } from "./launch.ts";
 import type { Project } from "./project.ts";
 import { refill } from "./refill.ts";
-import { dropExpired } from "./snapshot-teardown.ts";
+import { dropExpired } from "./snapshot/teardown.ts";
 import { type ReadyTemplate, readyTemplate } from "./template.ts";
 
 /** What setup left ready, and what it chose. */

@@ -21,7 +21,7 @@ import { type LaunchOptions, type LaunchResult, launch } from "./launch.ts";
 import { findLedger, getLedger, type Ledger } from "./ledger.ts";
 import { openProject, type Project } from "./project.ts";
 import { requireSameInfra } from "./same-infra.ts";
-import { watchProcesses } from "./snapshot-processes.ts";
+import { watchProcesses } from "./snapshot/processes.ts";
 import {
   clearStrays,
   dropBucketsOf,
@@ -31,7 +31,7 @@ import {
   findSnapshot,
   getSnapshot,
   strategyFor,
-} from "./snapshot-source.ts";
+} from "./snapshot/source.ts";
 import { withStackLock } from "./stack-lock.ts";
 
 /** How long a transaction of the application may go on when its database is copied, in ms. */

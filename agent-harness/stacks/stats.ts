@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { HomePaths } from "../shared/paths.ts";
 import { sampleUsage, treeUsage } from "../shared/process-usage.ts";
 import { findProcesses } from "../shared/processes.ts";
-import { learnMemory } from "./estimates.ts";
+import { learnMemory } from "./admission/estimates.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** What one process of a stack uses, with everything that it started. */

@@ -4,7 +4,7 @@ import type { HomePaths } from "../shared/paths.ts";
 import { sampleUsage, type TreeUsage, treeUsage } from "../shared/process-usage.ts";
 import { findProcesses, type ProcessStatus } from "../shared/processes.ts";
 import { sideBySide } from "../shared/side-by-side.ts";
-import { learnMemory } from "./estimates.ts";
+import { learnMemory } from "./admission/estimates.ts";
 import { type GitState, gitState } from "./git-state.ts";
 import { processHealth } from "./health.ts";
 import { findVerdict, type LastVerify } from "./last-verify.ts";

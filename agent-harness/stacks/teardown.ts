@@ -19,7 +19,7 @@ import {
   keepData,
   keptText,
   snapshotSettings,
-} from "./snapshot-teardown.ts";
+} from "./snapshot/teardown.ts";
 import { infraOf } from "./stack-infra.ts";
 import { withStackLock } from "./stack-lock.ts";
 

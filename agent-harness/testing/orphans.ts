@@ -4,7 +4,7 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openBuckets } from "../infra/buckets.ts";
 import { packageRoot } from "../shared/paths.ts";
-import type { GcItem } from "../stacks/gc-items.ts";
+import type { GcItem } from "../stacks/gc/items.ts";
 import { markVariable } from "../stacks/plan.ts";
 import { stackLock } from "../stacks/registry.ts";
 import { git, openSmall, type SmallHarness, smallConfig } from "./small.ts";

@@ -1,7 +1,7 @@
 import type { HomePaths } from "../../shared/paths.ts";
-import { estimateOf, readEstimates } from "../estimates.ts";
+import { estimateOf, readEstimates } from "../admission/estimates.ts";
+import { measureStacks } from "../admission/stack-memory.ts";
 import type { Project } from "../project.ts";
-import { measureStacks } from "../stack-memory.ts";
 
 /** What one more stack is expected to take. */
 export interface StackEstimate {

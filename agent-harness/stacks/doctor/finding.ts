@@ -2,7 +2,7 @@ import type { Infra, ServiceStatus } from "../../infra/index.ts";
 import type { InfraConfig } from "../../shared/config-schema.ts";
 import type { HomePaths } from "../../shared/paths.ts";
 import type { Progress } from "../../shared/progress.ts";
-import type { Owners } from "../owners.ts";
+import type { Owners } from "../gc/owners.ts";
 import type { Project } from "../project.ts";
 
 /** How bad a finding is, the least first. */

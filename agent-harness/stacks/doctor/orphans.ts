@@ -1,5 +1,5 @@
+import type { GcItem } from "../gc/items.ts";
 import { gc } from "../gc.ts";
-import type { GcItem } from "../gc-items.ts";
 import { type Check, type DoctorContext, fine, found, type Mendable } from "./finding.ts";
 
 /** What gc would find. */

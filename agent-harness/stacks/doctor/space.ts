@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { canReflink, lookAtDocker } from "../../infra/index.ts";
 import { configSchema } from "../../shared/config-schema.ts";
-import { worktreeRoot } from "../worktree-request.ts";
+import { worktreeRoot } from "../worktree/request.ts";
 import { type Check, type DoctorContext, fine, found, type Mendable } from "./finding.ts";
 
 const gib = 1024 ** 3;

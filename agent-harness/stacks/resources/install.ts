@@ -2,10 +2,10 @@ import { join, resolve } from "node:path";
 import { HarnessError } from "../../shared/errors.ts";
 import { stackFolder } from "../../shared/paths.ts";
 import { runCommand } from "../../shared/run-command.ts";
-import { carryOver } from "../carry-over.ts";
 import { processEnv, stackPath } from "../env.ts";
 import { markVariable, stackMark } from "../plan.ts";
 import { entryOf, type LaunchContext, type Resource } from "../resource.ts";
+import { carryOver } from "../worktree/carry-over.ts";
 import { processes } from "./processes.ts";
 
 /**

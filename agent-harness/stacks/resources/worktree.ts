@@ -4,7 +4,7 @@ import { startBehind } from "../behind.ts";
 import { git, tryGit } from "../git.ts";
 import { listClaims } from "../registry.ts";
 import { entryOf, type Resource, type StackContext } from "../resource.ts";
-import { findStampedWorktree, listStampedWorktrees, type StampedWorktree, whyWorktreeStays } from "../worktree-find.ts";
+import { findStampedWorktree, listStampedWorktrees, type StampedWorktree, whyWorktreeStays } from "../worktree/find.ts";
 import {
   discardWorktree,
   emptyWorktreeTrash,
@@ -14,15 +14,15 @@ import {
   type OwnWorktree,
   trashOf,
   type WorktreeOwner,
-} from "../worktree-make.ts";
-import { fetchedRef } from "../worktree-request.ts";
+} from "../worktree/make.ts";
+import { fetchedRef } from "../worktree/request.ts";
 import {
   describeUnsaved,
   findUnsavedCommits,
   findUnsavedWork,
   isUnsaved,
   type UnsavedWork,
-} from "../worktree-state.ts";
+} from "../worktree/state.ts";
 
 /** The git worktree of a stack that was launched with one; most stacks run where they were launched and have none. */
 export const worktree: Resource = {
