@@ -124,6 +124,15 @@ describe("teardown", () => {
     await h.clean(74);
   });
 
+  test("leaves a worktree that somebody locked, unless forced to", async () => {
+    await launch(74);
+    await git(repo, "worktree", "lock", h.tree(74), "--reason", "on a disk of mine");
+    const error = { code: "WORKTREE_TAKEN", hint: expect.stringContaining(`git worktree unlock ${h.tree(74)}`) };
+    expect(await h.refused(repo, "teardown", "74")).toMatchObject(error);
+    await h.ok(repo, "teardown", "74", "--force");
+    await h.clean(74);
+  });
+
   test("does not take what a process writes while it is stopped", async () => {
     await writeFile(
       join(h.repo, "idle.mjs"),

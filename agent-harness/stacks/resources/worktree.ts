@@ -15,6 +15,7 @@ import {
   trashOf,
   type WorktreeOwner,
 } from "../worktree/make.ts";
+import { isLocked } from "../worktree/records.ts";
 import { fetchedRef } from "../worktree/request.ts";
 import {
   describeUnsaved,
@@ -138,9 +139,13 @@ async function othersIn(paths: HomePaths, folder: string, id: number): Promise<n
   return claims.filter((one) => one.id !== id && isWithin(folder, one.workdir)).map((one) => one.id);
 }
 
-/** Throws WORK_UNSAVED when a stack's worktree, or its branch where that goes too, holds work that nothing else has. */
+/**
+ * Throws WORK_UNSAVED when a stack's worktree, or its branch where that goes too, holds work that nothing else has, and
+ * WORKTREE_TAKEN when somebody told git to keep it.
+ */
 export async function requireSavedWork(context: StackContext, { deleteBranch = false } = {}): Promise<void> {
   const found = await findOurs(context);
+  if (found !== undefined && (await isLocked(found.gitFolder))) throw lockedError(context.ledger.id, found.path);
   const going = branchOf(context);
   const branch = deleteBranch ? going?.branch : undefined;
   let path: string | undefined;
@@ -158,6 +163,13 @@ export async function requireSavedWork(context: StackContext, { deleteBranch = f
   }
   if (isUnsaved(unsaved)) throw unsavedError(context.ledger.id, path, unsaved);
 }
+
+const lockedError = (id: number, path: string): HarnessError =>
+  new HarnessError("WORKTREE_TAKEN", `The worktree ${path} of agent ${id} is locked by git.`, {
+    hint: `Run: git worktree unlock ${path}, then again: agent-harness teardown ${id}. Or remove it nevertheless: agent-harness teardown ${id} --force`,
+    leftBehind: "everything: nothing was touched",
+    context: { id, path },
+  });
 
 function unsavedError(id: number, path: string, unsaved: UnsavedWork): HarnessError {
   const lose = unsaved.detached
