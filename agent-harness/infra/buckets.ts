@@ -49,7 +49,9 @@ export function openBuckets(connection: S3Connection): Buckets {
   const ask = async <T>(run: (client: Client) => Promise<T>): Promise<T> => {
     try {
       client ??= connect(connection);
-      return await run(await client);
+      const s3 = await client;
+      // Each of these may be done twice: once more where the server had closed a connection that we still took for open.
+      return await run(s3).catch((error: unknown) => (isCutOff(error) ? run(s3) : Promise.reject(error)));
     } catch (error) {
       throw explain(error, connection.url);
     }
@@ -68,6 +70,8 @@ export function openBuckets(connection: S3Connection): Buckets {
     ping: () => ask(ping),
   };
 }
+
+const isCutOff = (error: unknown): boolean => ["ECONNRESET", "EPIPE"].includes(errorNumber(error) ?? "");
 
 async function connect({ url, accessKey, secretKey, region }: S3Connection): Promise<Client> {
   // Required, not imported: 70 ms instead of 240, on the way of every launch.
