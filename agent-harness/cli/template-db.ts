@@ -17,7 +17,7 @@ function statusTable(all: readonly TemplateStatus[]): string {
   const rows = all.map((one) => [
     one.name,
     one.project,
-    one.current ? "current" : "other",
+    one.broken ? "broken" : one.current ? "current" : "other",
     one.ready,
     sizeText(one.sizeBytes),
     one.builtAt,

@@ -44,8 +44,8 @@ export async function listDatabases(sql: Sql, prefix = ""): Promise<DatabaseInfo
 
 async function listWithSizes(sql: Sql, prefix: string): Promise<DatabaseInfo[]> {
   const { rows } = await sql.query(
-    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, shobj_description(d.oid, 'pg_database') AS comment,
-            pg_database_size(d.oid)::text AS size
+    `SELECT d.datname, d.oid::int8::text AS oid, d.datistemplate, d.datconnlimit,
+            shobj_description(d.oid, 'pg_database') AS comment, pg_database_size(d.oid)::text AS size
        FROM pg_database d WHERE starts_with(d.datname, $1) ORDER BY d.oid`,
     [prefix],
   );

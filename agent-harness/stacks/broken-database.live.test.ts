@@ -46,9 +46,18 @@ test("teardown takes it away, and keeps nothing of it", async () => {
 });
 
 test("the pool gives no such clone away, and a template database is built anew", async () => {
-  await h.ok(repo, "setup");
-  await h.sql("postgres", "update pg_database set datconnlimit = -2, datistemplate = false where datname ~ '^ah_tpl_'");
+  const breakTemplate = async (): Promise<void> => {
+    await h.ok(repo, "setup");
+    await h.sql("postgres", "update pg_database set datconnlimit = -2 where datname ~ '^ah_(tpl|pool)_'");
+    const [listed] = JSON.parse((await h.ok(repo, "template-db", "list", "--json")).stdout);
+    expect(listed).toMatchObject({ broken: true });
+  };
+  await breakTemplate();
   await h.ok(repo, "setup");
   await h.ok(repo, "launch", "89");
   expect(await rows()).toEqual(["seed"]);
+  await h.ok(repo, "teardown", "89", "--no-snapshot");
+  await breakTemplate();
+  await h.ok(repo, "gc");
+  expect(await h.sql("postgres", "select 1 from pg_database where datname ~ '^ah_tpl_'")).toEqual([]);
 });

@@ -28,6 +28,8 @@ export interface TemplateStatus {
   own: boolean;
   /** Whether it is what this project's files would make now. */
   current: boolean;
+  /** A DROP of it was interrupted, so that nothing can be cloned from it: the next setup builds it anew. */
+  broken?: true;
 }
 
 /** Every template database of this machine, the newest first. */
@@ -49,6 +51,7 @@ export async function templateStatus(project: Project, infra: Infra): Promise<Te
         ready: await readyCount(sql, fingerprint, infra.machine),
         own: isOf(project, one.stamp),
         current: fingerprint === wanted,
+        ...(one.broken ? { broken: one.broken } : {}),
       });
     }
     return found;

@@ -32,12 +32,12 @@ export interface TemplateUse {
 
 /**
  * The template databases that are not the newest of their project in their repository, that no living stack was cloned
- * from, and that no living stack's project would be cloned from at its next reset.
+ * from, and that no living stack's project would be cloned from at its next reset; and those that are broken.
  */
 export async function findUnusedTemplates(use: TemplateUse): Promise<UnusedTemplate[]> {
   const { postgres, machine } = use.infra;
-  const { templates, stamps, major } = await withSql(postgres, maintenanceDatabase, async (sql) => ({
-    templates: (await listTemplateDatabases(sql, machine)).flatMap((one) => one.stamp ?? []),
+  const { all, stamps, major } = await withSql(postgres, maintenanceDatabase, async (sql) => ({
+    all: await listTemplateDatabases(sql, machine),
     stamps: (await findDatabases(sql, "")).flatMap((one) => one.stamp ?? []),
     major: (await readServerFacts(sql, false)).major,
   }));
@@ -46,7 +46,16 @@ export async function findUnusedTemplates(use: TemplateUse): Promise<UnusedTempl
     const lives = kind === "agent" && stamp.machine === machine && isAgentId(id) && use.owners.owns(id);
     if (lives) fingerprints.add(String(fingerprint));
   }
-  return chooseUnused(templates, fingerprints, unknown);
+  const sound = all.filter((one) => !one.broken);
+  const unused = chooseUnused(stampsOf(sound), fingerprints, unknown);
+  const reason = "a DROP of it was interrupted, and nothing can be cloned from it";
+  return [...unused, ...stampsOf(all.filter((one) => one.broken)).map((stamp) => describe(stamp, reason))];
+}
+
+const stampsOf = (all: readonly { stamp?: Stamp }[]): Stamp[] => all.flatMap((one) => one.stamp ?? []);
+
+function describe({ fingerprint }: Stamp, reason: string): UnusedTemplate {
+  return { name: templateDatabaseName(String(fingerprint)), fingerprint: String(fingerprint), reason };
 }
 
 /** What the projects of living stacks, and the one that the command stands in, would be cloned from as their files are now. */
@@ -95,9 +104,7 @@ export function chooseUnused(
     const of = projectKey(String(stamp["project"]), String(stamp["repository"] ?? ""));
     const isNewest = !seen.has(of);
     seen.add(of);
-    const fingerprint = String(stamp["fingerprint"]);
-    if (isNewest || wanted.has(fingerprint) || unknown.has(of)) return [];
-    const reason = `${String(stamp["project"])} has a newer one, and no stack uses this one`;
-    return [{ name: templateDatabaseName(fingerprint), fingerprint, reason }];
+    if (isNewest || wanted.has(String(stamp["fingerprint"])) || unknown.has(of)) return [];
+    return [describe(stamp, `${String(stamp["project"])} has a newer one, and no stack uses this one`)];
   });
 }
