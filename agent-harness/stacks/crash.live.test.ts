@@ -20,7 +20,10 @@ async function works(id: number): Promise<void> {
   expect(await h.sql(`agent_${id}`, "select text from notes")).toEqual([{ text: "seed" }]);
 }
 
-describe.each([...resourceKinds, "health"])("a launch killed at %s", (kind) => {
+// Of a launch with a worktree: crash-worktree.live.test.ts.
+const kinds = resourceKinds.filter((kind) => kind !== "worktree" && kind !== "install");
+
+describe.each([...kinds, "health"])("a launch killed at %s", (kind) => {
   test.each(["start", "done"] as const)("(its %s) is taken on by the next, or torn down at once", async (event) => {
     const again = async (id: number): Promise<void> => {
       await killedWhile(h, { verb: "launch", repo, id }, kind, event);

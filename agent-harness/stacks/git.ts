@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { errorNumber, HarnessError } from "../shared/errors.ts";
 
@@ -20,12 +21,18 @@ export interface GitOptions {
   exitCodes?: readonly number[];
 }
 
+/**
+ * Git stumbles over the record of another worktree that is just being made: there, and not yet written. Of one whose
+ * making was killed this goes on, so it is waited for no longer than this.
+ */
+const halfWritten = /failed to read \S*worktrees\/\S+: /;
+const waitMs = 50;
+const mostWaits = 20;
+
 /** Runs git in a folder and returns what it printed. GIT_FAILED with git's own words when it fails. */
 export async function git(folder: string, args: readonly string[], options: GitOptions = {}): Promise<string> {
   try {
-    const env = { ...ownEnv(), ...options.env };
-    const { stdout } = await exec("git", ["-C", folder, ...args], { env, maxBuffer: 256 * 1024 * 1024 });
-    return stdout;
+    return await run(folder, args, { ...ownEnv(), ...options.env });
   } catch (cause) {
     const ended = cause as { code?: unknown; stdout?: string };
     if (typeof ended.code === "number" && options.exitCodes?.includes(ended.code)) return ended.stdout ?? "";
@@ -37,6 +44,19 @@ export async function git(folder: string, args: readonly string[], options: GitO
       hint: "Mend what git says, then run the same command again.",
       cause,
     });
+  }
+}
+
+async function run(folder: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  for (let waits = 0; ; waits += 1) {
+    try {
+      const { stdout } = await exec("git", ["-C", folder, ...args], { env, maxBuffer: 256 * 1024 * 1024 });
+      return stdout;
+    } catch (error) {
+      const { stderr = "" } = error as { stderr?: string };
+      if (waits === mostWaits || !halfWritten.test(stderr)) throw error;
+      await delay(waitMs);
+    }
   }
 }
 
