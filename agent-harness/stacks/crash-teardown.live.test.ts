@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { build, killedWhile, startDoing } from "../testing/crash.ts";
+import { build, killedWhile, plainKinds, startDoing } from "../testing/crash.ts";
 import { openSmall, type SmallHarness } from "../testing/small.ts";
 import { sendMail } from "../testing/smtp.ts";
 import { until } from "../testing/until.ts";
-import { resourceKinds } from "./ledger.ts";
 
 let h: SmallHarness;
 let repo: string;
@@ -26,7 +25,7 @@ async function launched(id: number): Promise<void> {
 }
 
 // The claim on the id is given back after all the others and has no step of its own; after-clone leaves nothing of its own.
-const kinds = resourceKinds.filter((kind) => kind !== "ports" && kind !== "after-clone").reverse();
+const kinds = plainKinds.filter((kind) => kind !== "ports" && kind !== "after-clone").reverse();
 
 describe.each(kinds)("a teardown killed at %s", (kind) => {
   test.each(["start", "done"] as const)("(its %s) is finished by the next, or launched over", async (event) => {

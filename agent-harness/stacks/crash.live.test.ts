@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { build, killedWhile } from "../testing/crash.ts";
+import { build, killedWhile, plainKinds } from "../testing/crash.ts";
 import { openSmall, type SmallHarness } from "../testing/small.ts";
-import { resourceKinds } from "./ledger.ts";
 
 let h: SmallHarness;
 let repo: string;
@@ -21,9 +20,7 @@ async function works(id: number): Promise<void> {
 }
 
 // Of a launch with a worktree: crash-worktree.live.test.ts.
-const kinds = resourceKinds.filter((kind) => kind !== "worktree" && kind !== "install");
-
-describe.each([...kinds, "health"])("a launch killed at %s", (kind) => {
+describe.each([...plainKinds, "health"])("a launch killed at %s", (kind) => {
   test.each(["start", "done"] as const)("(its %s) is taken on by the next, or torn down at once", async (event) => {
     const again = async (id: number): Promise<void> => {
       await killedWhile(h, { verb: "launch", repo, id }, kind, event);

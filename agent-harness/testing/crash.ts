@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 import { packageRoot } from "../shared/paths.ts";
+import { resourceKinds } from "../stacks/ledger.ts";
 import type { SmallHarness } from "./small.ts";
 
 const run = promisify(execFile);
@@ -18,6 +19,9 @@ export interface Doing {
   /** Variables on top of the harness's. */
   env?: Readonly<Record<string, string>>;
 }
+
+/** The resources of a stack that has no worktree of its own. */
+export const plainKinds = resourceKinds.filter((kind) => kind !== "worktree" && kind !== "install");
 
 /** Where it kills itself; nowhere without a step. */
 export interface KillAt {
