@@ -189,8 +189,19 @@ describe("infra destroy", () => {
     const { exitCode, stderr } = await here("infra", "destroy", "--force");
     expect(exitCode, stderr).toBe(0);
     await nothingRuns();
-    // Programs, logs and locks hold nothing of the data.
-    const skeleton = ["browser", "locks", "logs", "pm2", "postgres", "registry.json", "stacks", "verify"];
+    // Programs, logs, locks and what was learned of memory hold nothing of the data.
+    const skeleton = [
+      "admission",
+      "browser",
+      "estimates.json",
+      "locks",
+      "logs",
+      "pm2",
+      "postgres",
+      "registry.json",
+      "stacks",
+      "verify",
+    ];
     expect((await readdir(harness.home)).filter((name) => !skeleton.includes(name))).toEqual([]);
     expect(await readdir(join(harness.home, "postgres"))).toEqual(["bin"]);
     expect(await readdir(paths.stacks)).toEqual([]);

@@ -48,7 +48,10 @@ test("teardown takes it away, and keeps nothing of it", async () => {
 test("the pool gives no such clone away, and a template database is built anew", async () => {
   const breakTemplate = async (): Promise<void> => {
     await h.ok(repo, "setup");
-    await h.sql("postgres", "update pg_database set datconnlimit = -2 where datname ~ '^ah_(tpl|pool)_'");
+    await h.sql(
+      "postgres",
+      "update pg_database set datconnlimit = -2, datistemplate = false where datname ~ '^ah_(tpl|pool)_'",
+    );
     const [listed] = JSON.parse((await h.ok(repo, "template-db", "list", "--json")).stdout);
     expect(listed).toMatchObject({ broken: true });
   };

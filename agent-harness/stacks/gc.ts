@@ -40,14 +40,19 @@ export async function gc(options: GcOptions): Promise<GcItem[]> {
   const infra = await resolveInfra(paths, config, env);
   const run: Run = { ...options, dryRun, infra };
   const { worktreeRoots, ...search } = await findPlaces({ owners, infra, project: options.project });
-  return [
-    ...(await collectStacks({ paths, infra, ...search }, { paths, dryRun })),
-    ...(await collectLeftovers(run)),
-    ...(await collectStrays(infra, run)),
-    ...(await collectTemplates(run)),
-    ...(await collectTrash(run, worktreeRoots)),
-    ...(await collectAside(run, owners)),
+  const parts = [
+    () => collectStacks({ paths, infra, ...search }, { paths, dryRun }),
+    () => collectLeftovers(run),
+    () => collectStrays(infra, run),
+    () => collectTemplates(run),
+    () => collectTrash(run, worktreeRoots),
+    () => collectAside(run, owners),
   ];
+  // Looks do not depend on each other, and a server that does not answer is waited for once, not five times.
+  if (dryRun) return (await Promise.all(parts.map((part) => part()))).flat();
+  const items: GcItem[] = [];
+  for (const part of parts) items.push(...(await part()));
+  return items;
 }
 
 interface Run extends GcOptions {

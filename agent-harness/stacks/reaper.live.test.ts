@@ -62,50 +62,50 @@ const connectTo = (port: number): Promise<Socket | undefined> =>
   });
 
 test("a stack that nobody uses is stopped, keeps its data, and a launch brings it back with its limit", async () => {
-  await h.ok(repo, "launch", "51", "--idle", "1s");
-  await h.sql("agent_51", "INSERT INTO notes (text) VALUES ('kept')");
-  await untilStopped(51);
-  expect(await h.pids(51)).toEqual({});
-  const { exitCode, stdout } = await h.harness(repo, "status", "51");
+  await h.ok(repo, "launch", "49", "--idle", "1s");
+  await h.sql("agent_49", "INSERT INTO notes (text) VALUES ('kept')");
+  await untilStopped(49);
+  expect(await h.pids(49)).toEqual({});
+  const { exitCode, stdout } = await h.harness(repo, "status", "49");
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(
-    /agent 51 {2}stopped .*\n {2}stopped: idle for \d+ s; agent-harness launch 51 brings it back\n/,
+    /agent 49 {2}stopped .*\n {2}stopped: idle for \d+ s; agent-harness launch 49 brings it back\n/,
   );
-  expect(await readFile(join(h.paths.logs, "reaper.log"), "utf8")).toMatch(/agent 51 stopped: idle for \d+ s\n/);
+  expect(await readFile(join(h.paths.logs, "reaper.log"), "utf8")).toMatch(/agent 49 stopped: idle for \d+ s\n/);
   // With nothing left to watch the reaper has gone, and PM2 does not bring it back.
   await until("the reaper is gone", async () => !(await underPm2()).includes(reaperProcessName), limitMs);
-  await h.ok(repo, "launch", "51");
-  expect(await h.ledger(51)).toMatchObject({ status: "ready", idleMs: 1000 });
-  expect(await h.sql("agent_51", "SELECT text FROM notes WHERE text = 'kept'")).toHaveLength(1);
-  await untilStopped(51);
-  await h.ok(repo, "teardown", "51");
+  await h.ok(repo, "launch", "49");
+  expect(await h.ledger(49)).toMatchObject({ status: "ready", idleMs: 1000 });
+  expect(await h.sql("agent_49", "SELECT text FROM notes WHERE text = 'kept'")).toHaveLength(1);
+  await untilStopped(49);
+  await h.ok(repo, "teardown", "49");
 });
 
 test("a connection keeps a stack alive, and so does a command that works with it", async () => {
-  await h.ok(repo, "launch", "51", "--idle", "2s");
+  await h.ok(repo, "launch", "49", "--idle", "2s");
   const start = Date.now();
-  const socket = await until("somebody listens", () => connectTo(8510));
-  const usedAfter = (ms: number) => async () => ((await lastUsed(h.paths, 51)) ?? 0) > start + ms;
+  const socket = await until("somebody listens", () => connectTo(8490));
+  const usedAfter = (ms: number) => async () => ((await lastUsed(h.paths, 49)) ?? 0) > start + ms;
   await until("it was seen in use", usedAfter(4500), limitMs);
-  expect((await h.ledger(51)).status).toBe("ready");
+  expect((await h.ledger(49)).status).toBe("ready");
   const wait = 'const { existsSync } = require("fs"); setInterval(() => existsSync("end") && process.exit(0), 20)';
-  const exec = h.agent(repo, "51", "exec", "node", "-e", wait);
-  await until("the command runs", () => hasUsers(h.paths, 51));
+  const exec = h.agent(repo, "49", "exec", "node", "-e", wait);
+  await until("the command runs", () => hasUsers(h.paths, 49));
   socket.resetAndDestroy();
   await until("it was seen in use again", usedAfter(8000), limitMs);
-  expect((await h.ledger(51)).status).toBe("ready");
+  expect((await h.ledger(49)).status).toBe("ready");
   await writeFile(join(repo, "end"), "");
   expect(await exec).toMatchObject({ exitCode: 0 });
-  await untilStopped(51);
+  await untilStopped(49);
   await rm(join(repo, "end"));
 });
 
 test("agent-cli restart brings a stopped stack back", async () => {
-  expect(await h.ledger(51)).toMatchObject({ status: "stopped" });
-  await h.ask(repo, "51", "restart", "api");
-  expect((await h.ledger(51)).stopped).toBeUndefined();
-  await untilStopped(51);
-  await h.ok(repo, "teardown", "51");
+  expect(await h.ledger(49)).toMatchObject({ status: "stopped" });
+  await h.ask(repo, "49", "restart", "api");
+  expect((await h.ledger(49)).stopped).toBeUndefined();
+  await untilStopped(49);
+  await h.ok(repo, "teardown", "49");
 });
 
 test("a stack whose time is over is torn down, and the reaper goes with the last one", async () => {
