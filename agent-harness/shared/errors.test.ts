@@ -8,6 +8,7 @@ import {
   errorNumber,
   errorText,
   HarnessError,
+  httpStatusOf,
 } from "./errors.ts";
 
 test.each<[ErrorKind, number, number, boolean]>([
@@ -29,6 +30,19 @@ test("every code is a word in capitals and has a kind of the table", () => {
     expect(Object.keys(errorKinds)).toContain(kind);
   }
   expect(new Set(Object.values(errorCodes)).size).toBe(Object.keys(errorKinds).length);
+});
+
+test.each<[ErrorCode, number]>([
+  ["UNAUTHORIZED", 401],
+  ["HOST_FORBIDDEN", 403],
+  ["METHOD_NOT_ALLOWED", 405],
+  ["BODY_TOO_LARGE", 413],
+  ["TMUX_ERROR", 500],
+  ["INVALID_REQUEST", 400],
+  ["NAME_CONFLICT", 409],
+  ["INTERNAL", 500],
+])("%s is HTTP %i", (code, status) => {
+  expect(httpStatusOf(code)).toBe(status);
 });
 
 describe("HarnessError", () => {

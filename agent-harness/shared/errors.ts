@@ -30,6 +30,9 @@ export const errorCodes = {
   STACK_AMBIGUOUS: "usage",
   PROCESS_UNKNOWN: "usage",
   CONFIRMATION_NEEDED: "usage",
+  INVALID_REQUEST: "usage",
+  BODY_TOO_LARGE: "usage",
+  METHOD_NOT_ALLOWED: "usage",
   // config: a file of the project is wrong
   CONFIG_INVALID: "config",
   CONFIG_NOT_FOUND: "config",
@@ -42,6 +45,8 @@ export const errorCodes = {
   HOME_UNUSABLE: "config",
   POSTGRES_VERSION_DIFFERS: "config",
   DOCKER_HOST_UNSUPPORTED: "config",
+  UNAUTHORIZED: "config",
+  HOST_FORBIDDEN: "config",
   // missing: no such thing
   STACK_NOT_FOUND: "missing",
   TEMPLATE_DATABASE_NOT_FOUND: "missing",
@@ -50,6 +55,9 @@ export const errorCodes = {
   CONTAINER_MISSING: "missing",
   MAIL_NOT_FOUND: "missing",
   GIT_REF_NOT_FOUND: "missing",
+  NOT_FOUND: "missing",
+  PROJECT_NOT_FOUND: "missing",
+  AGENT_NOT_FOUND: "missing",
   // conflict: somebody else has it
   PORT_TAKEN: "conflict",
   PORTS_DIFFER: "conflict",
@@ -65,6 +73,10 @@ export const errorCodes = {
   STACKS_ALIVE: "conflict",
   STACK_UNFINISHED: "conflict",
   SNAPSHOT_EXISTS: "conflict",
+  PROJECT_EXISTS: "conflict",
+  NAME_CONFLICT: "conflict",
+  PENDING_STALE: "conflict",
+  STACK_NOT_LAUNCHED: "conflict",
   // unavailable: a program or server does not answer
   INFRA_DOWN: "unavailable",
   POSTGRES_UNAVAILABLE: "unavailable",
@@ -80,6 +92,7 @@ export const errorCodes = {
   PROGRAM_MISSING: "unavailable",
   DISK_FULL: "unavailable",
   MEMORY_SHORT: "unavailable",
+  TMUX_ERROR: "unavailable",
   // timeout
   TIMEOUT: "timeout",
   // bug
@@ -87,6 +100,18 @@ export const errorCodes = {
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorCodes;
+
+/** The codes whose HTTP status is not their kind's: HTTP, or seed 001, has a status of its own for what they say. */
+const ownStatus: Partial<Record<ErrorCode, number>> = {
+  UNAUTHORIZED: 401,
+  HOST_FORBIDDEN: 403,
+  METHOD_NOT_ALLOWED: 405,
+  BODY_TOO_LARGE: 413,
+  TMUX_ERROR: 500,
+};
+
+/** The HTTP status that a code means. */
+export const httpStatusOf = (code: ErrorCode): number => ownStatus[code] ?? errorKinds[errorCodes[code]].httpStatus;
 
 export interface ErrorDetails {
   /** One imperative sentence: the next command to run. */

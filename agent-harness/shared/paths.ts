@@ -42,6 +42,12 @@ export interface HomePaths {
   verify: string;
   /** Which process is the reaper; there while one runs. */
   reaper: string;
+  /** The bearer token of the HTTP API, where HARNESS_BEARER_TOKEN names none. */
+  apiToken: string;
+  /** Where the HTTP API listens; there while one does. */
+  api: string;
+  /** The key that webhooks are signed with. */
+  webhookSecret: string;
 }
 
 /** The layout of the harness's home. */
@@ -63,6 +69,9 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     compose: join(home, "compose"),
     verify: join(home, "verify"),
     reaper: join(home, "reaper.json"),
+    apiToken: join(home, "api-token"),
+    api: join(home, "api.json"),
+    webhookSecret: join(home, "webhook-secret"),
   };
 }
 
