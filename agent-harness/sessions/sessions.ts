@@ -43,6 +43,8 @@ export interface Session {
   lastActivity: Date;
   /** A command for a person's terminal; where there is none to attach to, it follows the journal. */
   attachCommand: string;
+  /** Its window as tmux names it, `<session>:<window>`; absent when it runs without tmux. */
+  tmuxTarget?: string;
   /** Where everything that the program wrote is kept. */
   journal: string;
   providerSessionId?: string;
@@ -79,6 +81,14 @@ export interface Messages {
   parseErrors: number;
 }
 
+/** A credential profile that a session can be created with (`subscription`); never its credentials. */
+export interface Subscription {
+  id: string;
+  provider: ProviderName;
+  /** Where the credentials lie: a folder, the name of a variable. */
+  source: string;
+}
+
 /** Errors are HarnessErrors: PROJECT_NOT_FOUND, AGENT_NOT_FOUND, PROJECT_EXISTS, NAME_CONFLICT, PENDING_STALE, STORE_UNAVAILABLE … */
 export interface Sessions extends AsyncDisposable {
   createProject(project: { name: string; cwd: string; stack?: number; callback?: Callback }): Promise<Project>;
@@ -100,4 +110,6 @@ export interface Sessions extends AsyncDisposable {
   delete(project: string, id: string): Promise<void>;
   output(project: string, id: string, lines: number): Promise<{ output: string; lines: number }>;
   messages(project: string, id: string, query: MessagesQuery): Promise<Messages>;
+
+  listSubscriptions(): Promise<Subscription[]>;
 }
