@@ -1,0 +1,117 @@
+import type { JournalRecord } from "./journal.ts";
+import type { Delivery, ReaderState } from "./provider.ts";
+import type { Answer, Pending, ProviderName, RunWay, SessionMessage, SessionStatus } from "./session.ts";
+
+/*
+ * What is kept of a session besides what its row shows: JSON, stored in the same transaction as the offset of the journal
+ * up to which it is true. Whoever takes a session over goes on from here and from nothing else.
+ */
+
+/** Something that a session is to be told. Kept until it is done, in order, so that it outlives the daemon that was asked. */
+export type Command =
+  | { key: string; kind: "input"; text: string }
+  | { key: string; kind: "answer"; pending: Pending; answer: Answer }
+  | { key: string; kind: "interrupt" };
+
+/** A command whose delivery is decided: it is given to the keeper under its key, again after a crash, and taken once. */
+export interface Sending {
+  key: string;
+  kind: Command["kind"];
+  delivery: Delivery;
+  /** For what is pasted or pressed: the journal's record up to which was read when it was decided. */
+  attempted?: boolean;
+}
+
+/** A terminal status that has not been announced with its last message yet. */
+export interface Finalizing {
+  status: SessionStatus;
+  observedAt: number;
+}
+
+/** What is kept besides the row. */
+export interface Memory {
+  reader: ReaderState;
+  /** What it asks, oldest first; the row shows the first. */
+  pendings: Pending[];
+  /** Ids that were answered in this run of the program: a program that lists one again is only slow. */
+  answered: string[];
+  commands: Command[];
+  sending?: Sending;
+  /** The key of the last input that was given; until the journal has it, what the journal says is about the turn before. */
+  awaiting?: string;
+  /** Tools that are at work, by the id of their use. */
+  tools: Record<string, string>;
+  /** When the turn began that is under way or was the last one. */
+  turnAt: number;
+  /** The last assistant message of this turn, and which kind of record told it. */
+  last?: { text: string; source: string };
+  finalizing?: Finalizing;
+  /** When the program was asked to start, and how often since its last rest it was started again after it was lost. */
+  startedAt: number;
+  revivals: number;
+  /** When the journal's last record was written. */
+  recordAt: number;
+  /** Why we end it, from before the first signal. */
+  ending?: string;
+  /** It was silent for too long; what it says next takes that back. */
+  stalled?: boolean;
+  /** Until when an interrupted turn has to have ended. */
+  interruptBy?: number;
+}
+
+/** The memory of a session that is about to be started. */
+export function newMemory(reader: ReaderState, now: number): Memory {
+  return {
+    reader,
+    pendings: [],
+    answered: [],
+    commands: [],
+    tools: {},
+    turnAt: now,
+    startedAt: now,
+    revivals: 0,
+    recordAt: now,
+  };
+}
+
+/** A memory for another run of the program: what it asked and used is gone with it, what it is to be told stays. */
+export function memoryOfNextRun(memory: Memory, reader: ReaderState, now: number): Memory {
+  const { commands, revivals, finalizing, last } = memory;
+  return {
+    ...newMemory(reader, now),
+    commands,
+    revivals,
+    ...(finalizing && { finalizing }),
+    ...(last && { last }),
+  };
+}
+
+/** A session while something that happened to it is worked into it; what comes out is stored in one transaction. */
+export interface Draft {
+  id: string;
+  project: string;
+  provider: ProviderName;
+  runIn: RunWay;
+  status: SessionStatus;
+  reason: string | undefined;
+  lastActivity: Date;
+  providerSessionId: string | undefined;
+  providerSessionFile: string | undefined;
+  memory: Memory;
+  events: DraftEvent[];
+  messages: SessionMessage[];
+  /** Lines that the program needs to go on, each under the key by which it is given once. */
+  writes: { key: string; line: string }[];
+}
+
+/** An event of this session. */
+export interface DraftEvent {
+  type: string;
+  data: Record<string, unknown>;
+}
+
+/** Where a record came from, as the source of what it tells. */
+export function sourceOf(record: JournalRecord): string {
+  if (record.from === "file") return "session_log";
+  return record.from === "hook" ? "hook" : "protocol";
+}

@@ -1,0 +1,104 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { HarnessError } from "../shared/errors.ts";
+import { findText } from "../shared/files.ts";
+import { instructionsFileName } from "../shared/names.ts";
+import type { HomePaths } from "../shared/paths.ts";
+import { findLedger, stackProcessEnv } from "../stacks/index.ts";
+import type { Provider } from "./provider.ts";
+import type { SessionSettings } from "./settings.ts";
+
+/* Where a session runs and what its program sees: the daemon's environment or its stack's, and a credential profile's. */
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** The place that a session runs in. */
+export interface SessionPlace {
+  cwd: string;
+  env: Record<string, string>;
+  /** What the stack tells a coding agent about itself. */
+  instructions?: string;
+}
+
+export interface PlaceOptions {
+  paths: HomePaths;
+  settings: SessionSettings;
+  /** The daemon's own environment. */
+  env: Env;
+  provider: Provider;
+  /** Every provider, whose credentials are taken out when a profile is chosen. */
+  providers: readonly Provider[];
+  /** The project's directory; that of the stack when there is one. */
+  cwd: string;
+  stack?: number | undefined;
+  subscription?: string | undefined;
+}
+
+/** Where and with what a session runs; STACK_NOT_LAUNCHED, INVALID_REQUEST for a profile that is not there or another provider's. */
+export async function sessionPlace(options: PlaceOptions): Promise<SessionPlace> {
+  const { stack, env } = options;
+  const place = stack === undefined ? { cwd: options.cwd, env: ownEnv(env) } : await stackPlace(options, stack);
+  return { ...place, env: await withSubscription(place.env, options) };
+}
+
+/** What of our environment is not for a program that we start: our own secrets, and signs of the terminal that we run in. */
+const ours =
+  /^(?:HARNESS_|AGENT_HARNESS_CONFIG$|TMUX|NODE_OPTIONS$|NODE_CHANNEL_|CLAUDECODE$|CLAUDE_CODE_(?!USE_|OAUTH_)|npm_)/;
+
+function ownEnv(env: Env): Record<string, string> {
+  const entries = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined || ours.test(name) ? [] : [[name, value] as const],
+  );
+  return Object.fromEntries(entries);
+}
+
+async function stackPlace({ paths, env, providers }: PlaceOptions, id: number): Promise<SessionPlace> {
+  const ledger = await findLedger(paths, id);
+  if (ledger?.status !== "ready") {
+    const state = ledger === undefined ? "is not launched" : `is ${ledger.status}`;
+    throw new HarnessError("STACK_NOT_LAUNCHED", `The stack of agent ${id} ${state}.`, {
+      hint: `Run: agent-harness launch ${id}`,
+      context: { stack: id },
+    });
+  }
+  const instructions = await findText(join(ledger.workdir, instructionsFileName(id)));
+  // A stack sees little of the shell's environment; its coding agent needs the credentials of the shell besides.
+  const credentials = Object.fromEntries(
+    providers.flatMap(({ credentialVariables }) =>
+      credentialVariables.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const])),
+    ),
+  );
+  const terminal = env["TERM"] === undefined ? {} : { TERM: env["TERM"] };
+  return {
+    cwd: ledger.workdir,
+    env: { ...terminal, ...credentials, ...(await stackProcessEnv(ledger)) },
+    ...(instructions === undefined ? {} : { instructions }),
+  };
+}
+
+async function withSubscription(env: Record<string, string>, options: PlaceOptions): Promise<Record<string, string>> {
+  const { paths, settings, provider, providers, subscription: name } = options;
+  if (name === undefined) return env;
+  const profile = settings.subscriptions[name];
+  if (profile?.provider !== provider.name) {
+    const why =
+      profile === undefined
+        ? "There is no credential profile"
+        : `The credential profile of ${profile.provider} is no use to ${provider.name}:`;
+    throw new HarnessError("INVALID_REQUEST", `${why} ${JSON.stringify(name)}.`, {
+      hint: `Name one of ${provider.name}: ${profilesOf(settings, provider.name).join(", ") || "there is none in sessions.json"}.`,
+    });
+  }
+  const home = profile.home ?? join(paths.home, "profiles", name);
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  const foreign = new Set(providers.flatMap(({ credentialVariables }) => credentialVariables));
+  const kept = Object.entries(env).filter(([key]) => !foreign.has(key) && !homeVariables.test(key));
+  return { ...Object.fromEntries(kept), HOME: home, ...profile.env };
+}
+
+/** Variables that lead a program to the settings and logins of the person instead of the profile's. */
+const homeVariables =
+  /^(?:HOME|XDG_(?:CONFIG|DATA|STATE|CACHE)_HOME|CLAUDE_CONFIG_DIR|CODEX_HOME|PI_CODING_AGENT_DIR|OPENCODE_CONFIG.*)$/;
+
+const profilesOf = ({ subscriptions }: SessionSettings, provider: string): string[] =>
+  Object.entries(subscriptions).flatMap(([name, one]) => (one.provider === provider ? [name] : []));
