@@ -18,8 +18,16 @@ export interface Sending {
   key: string;
   kind: Command["kind"];
   delivery: Delivery;
-  /** For what is pasted or pressed: the journal's record up to which was read when it was decided. */
+  /** Noted before something is pasted or pressed, which cannot be taken once: after a crash nobody knows whether it was. */
   attempted?: boolean;
+}
+
+/** A start that is owed: kept from before the program is started until the journal says that it was. */
+export interface Launching {
+  /** What it is to do first; absent when there is nothing but to go on. */
+  task?: string;
+  /** The provider's id of the session that is gone on with. */
+  resume?: string;
 }
 
 /** A terminal status that has not been announced with its last message yet. */
@@ -30,7 +38,10 @@ export interface Finalizing {
 
 /** What is kept besides the row. */
 export interface Memory {
+  /** Rises with each change by anybody, so that who works one out knows whether it still fits. */
+  revision: number;
   reader: ReaderState;
+  launching?: Launching;
   /** What it asks, oldest first; the row shows the first. */
   pendings: Pending[];
   /** Ids that were answered in this run of the program: a program that lists one again is only slow. */
@@ -62,6 +73,7 @@ export interface Memory {
 /** The memory of a session that is about to be started. */
 export function newMemory(reader: ReaderState, now: number): Memory {
   return {
+    revision: 1,
     reader,
     pendings: [],
     answered: [],
@@ -76,11 +88,13 @@ export function newMemory(reader: ReaderState, now: number): Memory {
 
 /** A memory for another run of the program: what it asked and used is gone with it, what it is to be told stays. */
 export function memoryOfNextRun(memory: Memory, reader: ReaderState, now: number): Memory {
-  const { commands, revivals, finalizing, last } = memory;
+  const { revision, launching, commands, revivals, finalizing, last } = memory;
   return {
     ...newMemory(reader, now),
+    revision,
     commands,
     revivals,
+    ...(launching && { launching }),
     ...(finalizing && { finalizing }),
     ...(last && { last }),
   };

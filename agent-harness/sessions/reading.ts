@@ -1,6 +1,6 @@
 import { errorText } from "../shared/errors.ts";
 import type { JournalRecord } from "./journal.ts";
-import { type Draft, sourceOf } from "./memory.ts";
+import { type Draft, type Sending, sourceOf } from "./memory.ts";
 import type { Reading, Way } from "./provider.ts";
 import { isTerminal, type SessionMessage, type Update } from "./session.ts";
 import { ask, changeStatus, emit, resolve } from "./transitions.ts";
@@ -12,7 +12,8 @@ export function readRecord(draft: Draft, way: Way, record: JournalRecord): void 
   const { memory } = draft;
   memory.recordAt = record.at;
   draft.lastActivity = new Date(Math.max(record.at, draft.lastActivity.getTime()));
-  if (record.from === "stdin" && record.key === memory.awaiting) delete memory.awaiting;
+  if (record.from === "started") delete memory.launching;
+  if (record.from === "stdin") given(draft, record.key);
   if (memory.stalled === true && record.from !== "exited" && record.from !== "stdin") revive(draft, record.at);
   const { state, updates, writes = [] } = readSafely(draft, way, record);
   memory.reader = state;
@@ -20,6 +21,20 @@ export function readRecord(draft: Draft, way: Way, record: JournalRecord): void 
   for (const [at, line] of writes.entries()) draft.writes.push({ key: `${record.n}:${at}`, line });
   if (record.from === "exited") exit(draft, record);
 }
+
+/** The program has got a line: what was sent with it is done when it was the last one. */
+function given({ memory }: Draft, key: string): void {
+  if (memory.awaiting === key) delete memory.awaiting;
+  const { sending } = memory;
+  if (sending !== undefined && lastKey(sending) === key) delete memory.sending;
+}
+
+/** The key of one line of a command. */
+export const lineKey = (key: string, at: number): string => `${key}:${at}`;
+
+/** The key of the last line of a command; undefined for one that has no lines. */
+export const lastKey = ({ key, delivery }: Sending): string | undefined =>
+  "lines" in delivery ? lineKey(key, delivery.lines.length - 1) : undefined;
 
 /** A driver that fails on a record loses that record's meaning, not the session. */
 function readSafely(draft: Draft, way: Way, record: JournalRecord): Reading {
