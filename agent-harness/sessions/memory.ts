@@ -18,12 +18,12 @@ export interface Sending {
   key: string;
   kind: Command["kind"];
   delivery: Delivery;
-  /** Noted before something is pasted or pressed, which cannot be taken once: after a crash nobody knows whether it was. */
-  attempted?: boolean;
 }
 
 /** A start that is owed: kept from before the program is started until the journal says that it was. */
 export interface Launching {
+  /** Names this start: a keeper that is started twice for it starts the program once. */
+  run: string;
   /** What it is to do first; absent when there is nothing but to go on. */
   task?: string;
   /** The provider's id of the session that is gone on with. */

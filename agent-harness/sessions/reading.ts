@@ -29,12 +29,9 @@ function given({ memory }: Draft, key: string): void {
   if (sending !== undefined && lastKey(sending) === key) delete memory.sending;
 }
 
-/** The key of one line of a command. */
-export const lineKey = (key: string, at: number): string => `${key}:${at}`;
-
-/** The key of the last line of a command; undefined for one that has no lines. */
-export const lastKey = ({ key, delivery }: Sending): string | undefined =>
-  "lines" in delivery ? lineKey(key, delivery.lines.length - 1) : undefined;
+/** The key under which the keeper journals the last part of a command. */
+export const lastKey = ({ key, delivery }: Sending): string =>
+  "lines" in delivery ? `${key}.${delivery.lines.length - 1}` : key;
 
 /** A driver that fails on a record loses that record's meaning, not the session. */
 function readSafely(draft: Draft, way: Way, record: JournalRecord): Reading {
