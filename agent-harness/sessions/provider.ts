@@ -26,11 +26,14 @@ export interface KeeperPlan {
   follow?: string[];
 }
 
-/** A file to be written before the program starts, mode 0600. */
-export interface PreparedFile {
-  path: string;
-  text: string;
-}
+/** A file that has to be there before the program starts: prepareFiles in prepare-files.ts sees to it. */
+export type PreparedFile =
+  /** With this text, mode 0600. */
+  | { path: string; text: string }
+  /** A copy of the person's own file, mode 0600; none where there is no such file. */
+  | { path: string; copyOf: string }
+  /** A link to the person's own file, for what the program writes back; none where there is no such file. */
+  | { path: string; linkTo: string };
 
 /** What is known when a session is started or resumed. */
 export interface StartRequest {

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { JournalRecord } from "../sessions/journal.ts";
+import { prepareFiles } from "../sessions/prepare-files.ts";
 import type { Delivery, Provider, ReaderState, StartRequest, Way } from "../sessions/provider.ts";
 import type { Answer, Pending, RunWay, SessionMessage, SessionStatus, Update } from "../sessions/session.ts";
 import { findMarked, killAll, killTree } from "../shared/process-tree.ts";
@@ -113,10 +114,7 @@ class ProviderTrial implements Trial {
       ...(resume === undefined ? {} : { resume }),
     });
     this.#state = state;
-    for (const file of files) {
-      await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
-      await writeFile(file.path, file.text, { mode: 0o600 });
-    }
+    await prepareFiles(files);
     this.#open.push(await listenForLines(socket, (line, from) => this.#hook(line, (text) => from.end(`${text}\n`))));
     this.#open.push(followFiles(keeper.follow ?? [], (path, line) => this.#journal({ from: "file", path, line })));
     // The program whose end is the session's end tells of its start and its end.
