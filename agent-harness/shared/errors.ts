@@ -24,6 +24,7 @@ export const errorCodes = {
   INSTALL_FAILED: "failed",
   GIT_FAILED: "failed",
   STATE_UNREADABLE: "failed",
+  KEEPER_FAILED: "failed",
   // usage: the command line is wrong
   USAGE: "usage",
   AGENT_ID_INVALID: "usage",
@@ -44,6 +45,7 @@ export const errorCodes = {
   VERIFY_EMPTY: "config",
   HOME_UNUSABLE: "config",
   POSTGRES_VERSION_DIFFERS: "config",
+  STORE_NEWER: "config",
   DOCKER_HOST_UNSUPPORTED: "config",
   UNAUTHORIZED: "config",
   HOST_FORBIDDEN: "config",
@@ -80,6 +82,7 @@ export const errorCodes = {
   // unavailable: a program or server does not answer
   INFRA_DOWN: "unavailable",
   POSTGRES_UNAVAILABLE: "unavailable",
+  STORE_UNAVAILABLE: "unavailable",
   S3_UNAVAILABLE: "unavailable",
   MAIL_UNAVAILABLE: "unavailable",
   BROWSER_NOT_FOUND: "unavailable",
@@ -92,7 +95,9 @@ export const errorCodes = {
   PROGRAM_MISSING: "unavailable",
   DISK_FULL: "unavailable",
   MEMORY_SHORT: "unavailable",
+  TMUX_UNAVAILABLE: "unavailable",
   TMUX_ERROR: "unavailable",
+  KEEPER_GONE: "unavailable",
   // timeout
   TIMEOUT: "timeout",
   // bug

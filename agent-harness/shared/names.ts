@@ -140,6 +140,21 @@ export function idOfSnapshotPart(name: string): number | undefined {
   return isAgentId(id) ? id : undefined;
 }
 
+/** In the environment of all that a session starts: its id. */
+export const sessionVariable = "AGENT_HARNESS_SESSION";
+
+/** Beside it: the session's folder, which no session of another home has. What carries it is ended with the session. */
+export const sessionFolderVariable = "AGENT_HARNESS_SESSION_FOLDER";
+
+/** In the environment of a session's keeper, and of nothing that it starts: the session's folder. */
+export const keeperVariable = "AGENT_HARNESS_KEEPER";
+
+/** The tmux session of a session's window: one each, so that two people who look at two of them do not move each other's view. */
+export const tmuxSessionName = (session: string): string => session;
+
+/** The name of the only window in it. */
+export const tmuxWindowName = "agent";
+
 /** The words that may stand in names derived from a project: lower case, digits and dashes. */
 export function slug(text: string): string {
   const words = text

@@ -44,6 +44,10 @@ export interface HomePaths {
   reaper: string;
   /** The bearer token of the HTTP API, where HARNESS_BEARER_TOKEN names none. */
   apiToken: string;
+  /** A folder a session: its journal, its keeper's socket, whatever its provider wants. */
+  sessions: string;
+  /** The socket of our tmux server. */
+  tmux: string;
   /** Where the HTTP API listens; there while one does. */
   api: string;
   /** The key that webhooks are signed with. */
@@ -69,6 +73,8 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     compose: join(home, "compose"),
     verify: join(home, "verify"),
     reaper: join(home, "reaper.json"),
+    sessions: join(home, "sessions"),
+    tmux: join(home, "tmux", "server"),
     apiToken: join(home, "api-token"),
     api: join(home, "api.json"),
     webhookSecret: join(home, "webhook-secret"),

@@ -15,6 +15,7 @@ import {
   type ProcessInfo,
   startTimeOf,
   treeOf,
+  valueInPsLine,
 } from "./process-tree.ts";
 
 let spawned: ChildProcess[] = [];
@@ -110,6 +111,32 @@ test("every process is listed with its command line", async () => {
   const me = (await listProcesses()).find((one) => one.pid === process.pid);
   expect(me).toMatchObject({ parent: process.ppid, command: expect.stringContaining("node") });
   expect(me?.started).toMatch(/^\w{3} \w{3}\s+\d+ [\d:]{8} \d{4}$/);
+});
+
+test.runIf(process.platform === "linux")("without ps the same processes are listed", async () => {
+  const [pid = 0] = await start(`console.log(process.pid); ${deaf}`, 1);
+  const withPs = (await listProcesses()).find((one) => one.pid === pid);
+  const path = process.env["PATH"];
+  process.env["PATH"] = "/nowhere";
+  try {
+    const without = (await listProcesses()).find((one) => one.pid === pid);
+    expect(without).toEqual({
+      ...withPs,
+      command: expect.stringContaining("process.on"),
+      started: await startTimeOf(pid),
+    });
+    await killTree(pid, { graceMs: 30 });
+  } finally {
+    process.env["PATH"] = path;
+  }
+  await gone([pid]);
+});
+
+test("a variable in a line of ps, with blanks in it, at the end, not the end of another's name", () => {
+  const line = "  71 node a.js NO_MARK=x MARK=/Users/a b/c HOME=/Users/a b LAST=1 2";
+  expect(valueInPsLine(line, "MARK")).toBe("/Users/a b/c");
+  expect(valueInPsLine(line, "LAST")).toBe("1 2");
+  expect(valueInPsLine(line, "ARK")).toBeUndefined();
 });
 
 test("treeOf: the root first, what is below, never a circle", () => {

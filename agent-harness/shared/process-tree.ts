@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { errorNumber, HarnessError } from "./errors.ts";
+import { asHarnessError, errorNumber, HarnessError } from "./errors.ts";
 
 const run = promisify(execFile);
 
@@ -21,6 +21,34 @@ const psLine = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s+(
 
 /** Every process of the machine at one instant. */
 export async function listProcesses(): Promise<ProcessInfo[]> {
+  try {
+    return await listByPs();
+  } catch (error) {
+    // Small images of Linux have no ps.
+    if (process.platform !== "linux" || asHarnessError(error).code !== "PROGRAM_MISSING") throw error;
+    return await listByProc();
+  }
+}
+
+async function listByProc(): Promise<ProcessInfo[]> {
+  const all = (await pidsOfProc()).map(async (pid): Promise<ProcessInfo[]> => {
+    // One that just ended is not there any more.
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    const [, parent, group, ...more] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const started = more[16];
+    if (started === undefined) return [];
+    const args = command.split("\0").join(" ").trim();
+    return [{ pid, parent: Number(parent), group: Number(group), started, command: args || `[${name}]` }];
+  });
+  return (await Promise.all(all)).flat();
+}
+
+const pidsOfProc = async (): Promise<number[]> =>
+  (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
+
+async function listByPs(): Promise<ProcessInfo[]> {
   const columns = ["pid=", "ppid=", "pgid=", "lstart=", "args="].flatMap((column) => ["-o", column]);
   const { stdout } = await ps(["-A", "-ww", ...columns]);
   return stdout.split("\n").flatMap((line) => {
@@ -78,13 +106,12 @@ export async function listMarked(
 }
 
 async function valuesOnLinux(name: string): Promise<Map<number, string>> {
-  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
   const values = await Promise.all(
-    pids.map(async (pid): Promise<[number, string][]> => {
+    (await pidsOfProc()).map(async (pid): Promise<[number, string][]> => {
       // Another user's process, or one that just ended: neither is ours to find.
       const environ = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
       const found = environ.split("\0").find((entry) => entry.startsWith(`${name}=`));
-      return found === undefined ? [] : [[Number(pid), found.slice(name.length + 1)]];
+      return found === undefined ? [] : [[pid, found.slice(name.length + 1)]];
     }),
   );
   return new Map(values.flat());
@@ -94,10 +121,19 @@ async function valuesByPs(name: string): Promise<Map<number, string>> {
   const { stdout } = await ps(["-A", "-E", "-ww", "-o", "pid=", "-o", "command="]);
   return new Map(
     stdout.split("\n").flatMap((line): [number, string][] => {
-      const found = line.split(" ").find((word) => word.startsWith(`${name}=`));
-      return found === undefined ? [] : [[Number.parseInt(line, 10), found.slice(name.length + 1)]];
+      const value = valueInPsLine(line, name);
+      return value === undefined ? [] : [[Number.parseInt(line, 10), value]];
     }),
   );
+}
+
+/** A variable's value in a line of `ps -E`: the environment follows the command, and the next variable ends a value with blanks. */
+export function valueInPsLine(line: string, name: string): string | undefined {
+  const from = line.indexOf(` ${name}=`);
+  if (from === -1) return undefined;
+  const rest = line.slice(from + name.length + 2);
+  const next = / [A-Za-z_]\w*=/.exec(rest);
+  return (next === null ? rest : rest.slice(0, next.index)).trimEnd();
 }
 
 /** Stops a process and everything below it: SIGTERM, and SIGKILL for what still runs after `graceMs`. */
@@ -126,7 +162,7 @@ function isSame(target: ProcessInfo, now: readonly ProcessInfo[]): boolean {
 }
 
 /** Like isAlive, but a zombie is dead: in a container whose pid 1 is slow to collect them they linger for seconds. */
-function isRunning(pid: number): boolean {
+export function isRunning(pid: number): boolean {
   if (process.platform !== "linux") return isAlive(pid);
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -1,0 +1,177 @@
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
+import { tmuxSessionName, tmuxWindowName } from "../shared/names.ts";
+import { asPasted, shellWord, tmuxArgument } from "./tmux-text.ts";
+
+/*
+ * The one home of tmux. Each session has a tmux session of its own with one window, on a server of our own: nobody's tmux is
+ * touched, and nobody's configuration touches ours. The keeper uses this file too, so nothing heavy is imported.
+ */
+
+/** Where our server listens, and the window that is meant: a session's id, or a pane as tmux names it (`%3`). */
+export interface TmuxTarget {
+  server: string;
+  window: string;
+}
+
+export interface NewWindow extends TmuxTarget {
+  argv: readonly string[];
+  cwd: string;
+  /** Added to the environment of the window. */
+  env?: Record<string, string>;
+}
+
+/** Set before the first window is made. A new line of history costs memory only once it is there. */
+const options = [
+  ["-g", "history-limit", "20000"],
+  ["-g", "remain-on-exit", "off"],
+  ["-g", "default-terminal", "tmux-256color"],
+  ["-g", "default-size", "200x50"],
+  ["-g", "window-size", "latest"],
+  ["-g", "focus-events", "on"],
+  ["-g", "mouse", "on"],
+  ["-g", "set-titles", "off"],
+  // A name that a program gives its window would hide ours.
+  ["-g", "allow-rename", "off"],
+  ["-g", "automatic-rename", "off"],
+  // What a person who attaches has in the environment is not for the programs of later windows.
+  ["-g", "update-environment", ""],
+  // An Escape that we send is one at once, not the beginning of another key.
+  ["-s", "escape-time", "0"],
+  // What a program copies stays in it: a clipboard is a person's.
+  ["-s", "set-clipboard", "off"],
+] as const;
+
+/** How long after a text Enter is pressed, in ms: a program that gets both in one piece takes Enter for a part of the text. */
+const beforeEnterMs = 150;
+
+/** Whether tmux can be run here. */
+export async function tmuxAvailable(): Promise<boolean> {
+  try {
+    await run(["-V"]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Opens the window of a session; one that is there already is left as it is. Starts our server when it does not run. */
+export async function newWindow({ server, window, argv, cwd, env = {} }: NewWindow): Promise<void> {
+  await mkdir(dirname(server), { recursive: true, mode: 0o700 });
+  const set = options.flatMap((option) => ["set-option", ...option, ";"]);
+  const more = Object.entries(env).flatMap(([name, value]) => ["-e", tmuxArgument(`${name}=${value}`)]);
+  const names = ["-s", tmuxSessionName(window), "-n", tmuxWindowName];
+  const create = ["new-session", "-d", ...names, "-c", tmuxArgument(cwd), ...more, "--", ...argv.map(tmuxArgument)];
+  try {
+    // In one call: a server without a session ends at once.
+    await run(["-f", "/dev/null", "-S", server, "start-server", ";", ...set, ...create], { cwd: dirname(server) });
+  } catch (error) {
+    if (!/duplicate session/.test(errorText(error))) throw error;
+  }
+}
+
+/** Whether the window is there. */
+export async function hasWindow(target: TmuxTarget): Promise<boolean> {
+  return await found(target, ["list-panes", "-t", paneOf(target)]);
+}
+
+/** Pastes a text as a person would, newlines and all, and presses Enter. Control characters are left out. */
+export async function paste(target: TmuxTarget, text: string): Promise<void> {
+  const buffer = `paste-${randomUUID()}`;
+  const pane = paneOf(target);
+  const clean = asPasted(text);
+  if (clean !== "") {
+    await ask(target, ["load-buffer", "-b", buffer, "-"], clean);
+    // -p: in brackets, where the program asked for that, so that no newline in the text is an Enter.
+    await ask(target, ["paste-buffer", "-p", "-d", "-b", buffer, "-t", pane]);
+    await delay(beforeEnterMs);
+  }
+  await sendKeys(target, ["Enter"]);
+}
+
+/** Presses keys, by tmux's names for them. */
+export async function sendKeys(target: TmuxTarget, keys: readonly string[]): Promise<void> {
+  await ask(target, ["send-keys", "-t", paneOf(target), "--", ...keys.map(tmuxArgument)]);
+}
+
+/** What the window shows, and so many lines above it; the last resort. */
+export async function capture(target: TmuxTarget, lines = 0): Promise<string> {
+  return await ask(target, ["capture-pane", "-p", "-J", "-S", String(-lines), "-t", paneOf(target)]);
+}
+
+/** Closes a window; its program is told by SIGHUP. One that is not there is closed. */
+export async function killWindow(target: TmuxTarget): Promise<void> {
+  await found(target, ["kill-session", "-t", `=${tmuxSessionName(target.window)}`]);
+}
+
+/** The command with which a person opens the window in a terminal. */
+export function attachCommand({ server, window }: TmuxTarget): string {
+  return ["tmux", "-S", server, "attach-session", "-t", `=${tmuxSessionName(window)}`].map(shellWord).join(" ");
+}
+
+/** The window as tmux names it. */
+export const tmuxTarget = (session: string): string => `${tmuxSessionName(session)}:${tmuxWindowName}`;
+
+/** With `=` a name is taken as it is, and not as the beginning of another one. */
+const paneOf = ({ window }: TmuxTarget): string => (window.startsWith("%") ? window : `=${tmuxTarget(window)}`);
+
+const absent = /no server running|error connecting to|can't find|no such|lost server|server exited/i;
+
+async function found(target: TmuxTarget, args: readonly string[]): Promise<boolean> {
+  try {
+    await ask(target, args);
+    return true;
+  } catch (error) {
+    if (error instanceof HarnessError && error.code === "TMUX_ERROR" && absent.test(error.message)) return false;
+    throw error;
+  }
+}
+
+const ask = async ({ server }: TmuxTarget, args: readonly string[], input?: string): Promise<string> =>
+  await run(["-S", server, ...args], input === undefined ? {} : { input });
+
+/** Runs tmux. The server, which lives on, gets the environment of whoever starts it: nothing of a session is in it. */
+async function run(
+  args: readonly string[],
+  { input = "", cwd }: { input?: string; cwd?: string } = {},
+): Promise<string> {
+  const env = Object.fromEntries(
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"].flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  const child = spawn("tmux", ["-u", ...args], { env, cwd, stdio: ["pipe", "pipe", "pipe"] });
+  const printed: Record<"out" | "err", Buffer[]> = { out: [], err: [] };
+  child.stdout.on("data", (chunk: Buffer) => printed.out.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => printed.err.push(chunk));
+  // It may end without having read all.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(input);
+  const [code] = (await once(child, "close").catch((cause: unknown) => {
+    throw cannotRun(cause);
+  })) as [number | null];
+  if (code === 0) return Buffer.concat(printed.out).toString("utf8");
+  const said = Buffer.concat(printed.err).toString("utf8").trim();
+  throw new HarnessError("TMUX_ERROR", `tmux could not ${verbOf(args)}: ${said || `it ended with code ${code}`}.`, {
+    hint: "Try again; what runs in tmux is listed by: agent-harness status",
+    context: { code },
+  });
+}
+
+function verbOf(args: readonly string[]): string {
+  return args.includes("new-session") ? "new-session" : (args.find((one) => /^[a-z]+-[a-z]+$/.test(one)) ?? "run");
+}
+
+function cannotRun(cause: unknown): HarnessError {
+  const why = errorNumber(cause) === "ENOENT" ? "it is not installed" : errorText(cause);
+  return new HarnessError("TMUX_UNAVAILABLE", `tmux cannot be run: ${why}.`, {
+    hint: 'Install it (Debian, Ubuntu: apt-get install tmux; macOS: brew install tmux), or run the session with runIn "headless".',
+    cause,
+  });
+}
