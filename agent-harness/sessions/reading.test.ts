@@ -1,29 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { eventsOf, newDraft } from "../testing/drafts.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
 import type { JournalRecord } from "./journal.ts";
-import { type Draft, newMemory } from "./memory.ts";
+import type { Draft } from "./memory.ts";
 import { readRecord } from "./reading.ts";
 import { finalize, resolve } from "./transitions.ts";
 
 const way = fakeProvider("pi").ways.headless;
-
-function newDraft(): Draft {
-  return {
-    id: "pi-brave-otter",
-    project: "demo",
-    provider: "pi",
-    runIn: "headless",
-    status: "starting",
-    reason: undefined,
-    lastActivity: new Date(0),
-    providerSessionId: undefined,
-    providerSessionFile: undefined,
-    memory: newMemory({ task: "say hello", turns: 0 }, 0),
-    events: [],
-    messages: [],
-    writes: [],
-  };
-}
 
 type Told = {
   [From in JournalRecord["from"]]: Omit<Extract<JournalRecord, { from: From }>, "n" | "at">;
@@ -37,8 +20,6 @@ function read(draft: Draft, ...records: Told[]): Draft {
 }
 
 const out = (event: Record<string, unknown>): Told => ({ from: "stdout", line: JSON.stringify(event) });
-const types = (draft: Draft): string[] =>
-  draft.events.map(({ type, data }) => (type === "status_changed" ? `→${data["to"]}` : type));
 const asked = out({ event: "ask", id: "a", kind: "permission", title: "rm x" });
 
 describe("a record of the journal", () => {
@@ -52,7 +33,7 @@ describe("a record of the journal", () => {
     );
     expect(draft).toMatchObject({ status: "idle", providerSessionId: "s1", lastActivity: new Date(4000) });
     expect(draft.writes).toEqual([{ key: "1:0", line: '{"input":"say hello"}' }]);
-    expect(types(draft)).toEqual(["→processing", "output", "→idle"]);
+    expect(eventsOf(draft)).toEqual(["→processing", "output", "→idle"]);
     expect(draft.events[0]?.data).toEqual({ from: "starting", to: "processing", source: "protocol" });
     expect(draft.messages).toEqual([{ id: "m1", at: 3000, role: "assistant", text: "hello", finishReason: null }]);
   });
@@ -84,7 +65,7 @@ describe("a record of the journal", () => {
     );
     expect(draft.status).toBe("waiting_input");
     expect(draft.memory.pendings.map(({ id }) => id)).toEqual(["a", "b"]);
-    expect(types(draft)).toEqual(["permission_requested", "→waiting_input", "question_asked"]);
+    expect(eventsOf(draft)).toEqual(["permission_requested", "→waiting_input", "question_asked"]);
     resolve(draft, "a", { source: "manager", at: 1 }, "respond");
     expect(draft.status).toBe("waiting_input");
     resolve(draft, "b", { source: "manager", at: 1 }, "respond");
@@ -98,7 +79,7 @@ describe("a record of the journal", () => {
     const draft = read(newDraft(), asked, out({ event: "failed", message: "no credit" }), out({ event: "idle" }));
     expect(draft).toMatchObject({ status: "error", reason: "no credit" });
     expect(draft.memory.pendings).toEqual([]);
-    expect(types(draft)).toEqual(["permission_requested", "→waiting_input", "error", "→error", "pending_resolved"]);
+    expect(eventsOf(draft)).toEqual(["permission_requested", "→waiting_input", "error", "→error", "pending_resolved"]);
   });
 
   test("from before the input that was just given does not end the turn of that input", () => {
@@ -122,7 +103,7 @@ describe("a record of the journal", () => {
 
   test("that nobody understands is kept, and one that breaks the driver breaks nothing else", () => {
     const draft = read(newDraft(), out({ event: "news" }), { from: "stdout", line: "\u0000half" });
-    expect(types(draft)).toEqual(["unknown", "unknown"]);
+    expect(eventsOf(draft)).toEqual(["unknown", "unknown"]);
     const broken = {
       ...way,
       read: () => {

@@ -79,6 +79,7 @@ export const errorCodes = {
   NAME_CONFLICT: "conflict",
   PENDING_STALE: "conflict",
   STACK_NOT_LAUNCHED: "conflict",
+  AGENT_EXITED: "conflict",
   // unavailable: a program or server does not answer
   INFRA_DOWN: "unavailable",
   POSTGRES_UNAVAILABLE: "unavailable",

@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { eventsOf, newDraft } from "../testing/drafts.ts";
+import { fakeProvider } from "../testing/fake-provider.mjs";
+import type { Draft } from "./memory.ts";
+import { readRecord } from "./reading.ts";
+import { findOverdue, judge } from "./watchdogs.ts";
+
+const limits = {
+  spawnMs: 1000,
+  noOutputMs: 2000,
+  toolMs: 60_000,
+  exitMs: 3000,
+  interruptMs: 500,
+  idleMs: 5000,
+  graceMs: 100,
+  quietMs: 100,
+};
+
+const withMemory = (draft: Draft, change: Partial<Draft["memory"]>): Draft => ({
+  ...draft,
+  memory: { ...draft.memory, ...change },
+});
+const tools = { t1: "bash" };
+
+test.each<[string, Draft, number, string | undefined]>([
+  ["starting", newDraft(), 999, undefined],
+  ["starting", newDraft(), 1001, "no sign of life for 1 s after its start"],
+  ["processing", newDraft({ status: "processing" }), 2001, "no output for 2 s"],
+  ["processing with a tool", withMemory(newDraft({ status: "processing" }), { tools }), 59_000, undefined],
+  ["processing with a tool", withMemory(newDraft({ status: "processing" }), { tools }), 60_001, "no output for 60 s"],
+  ["waiting for a person", newDraft({ status: "waiting_input" }), 10 ** 9, undefined],
+  ["over by its own word", newDraft({ status: "exited", reason: "done" }), 3001, "done"],
+  ["idle", newDraft({ status: "idle" }), 4999, undefined],
+  ["idle", newDraft({ status: "idle" }), 5001, "at rest for 5 s"],
+  [
+    "interrupted",
+    withMemory(newDraft({ status: "processing" }), { interruptBy: 500 }),
+    501,
+    "aborted: its turn did not end when it was interrupted",
+  ],
+  ["about to be ended", withMemory(newDraft(), { ending: "deleted" }), 10 ** 9, undefined],
+])("a session that is %s", (_, draft, now, reason) => {
+  expect(findOverdue(draft, limits, { now, resumable: true })?.reason).toBe(reason);
+});
+
+test("a limit of 0 is none, and what cannot be resumed is not ended at rest", () => {
+  const off = { ...limits, noOutputMs: 0, spawnMs: 0 };
+  expect(findOverdue(newDraft(), off, { now: 10 ** 9, resumable: true })).toBeUndefined();
+  expect(findOverdue(newDraft({ status: "processing" }), off, { now: 10 ** 9, resumable: true })).toBeUndefined();
+  expect(findOverdue(newDraft({ status: "idle" }), limits, { now: 10 ** 9, resumable: false })).toBeUndefined();
+});
+
+test("a silent session is an error until it speaks again", () => {
+  const draft = newDraft({ status: "processing" });
+  judge(draft, { kind: "stall", reason: "no output for 2 s" }, 5000);
+  expect(draft).toMatchObject({ status: "error", reason: "no output for 2 s" });
+  readRecord(draft, fakeProvider().ways.headless, {
+    n: 1,
+    at: 6000,
+    from: "stdout",
+    line: '{"event":"say","id":"m","text":"back"}',
+  });
+  expect(draft.status).toBe("processing");
+  expect(eventsOf(draft)).toEqual(["error", "→error", "agent_terminal_finalized", "→processing", "output"]);
+});

@@ -1,0 +1,55 @@
+import type { Draft } from "./memory.ts";
+import { isTerminal } from "./session.ts";
+import type { Limits } from "./settings.ts";
+import { changeStatus, emit } from "./transitions.ts";
+
+/* What a session may not do for too long. Looked at each second by the daemon that has it. */
+
+/** What is to be done about a session: its program ended, or only said that it is silent. */
+export type Verdict = { kind: "end" | "stall"; reason: string };
+
+/** What is known of it besides its draft. */
+export interface Watched {
+  now: number;
+  /** Whether its program can be gone on with once it has ended. */
+  resumable: boolean;
+}
+
+/** What has taken too long; undefined when nothing has. */
+export function findOverdue(draft: Draft, limits: Limits, { now, resumable }: Watched): Verdict | undefined {
+  const { status, memory } = draft;
+  const over = (since: number, limitMs: number): boolean => limitMs > 0 && now - since > limitMs;
+  const end = (reason: string): Verdict => ({ kind: "end", reason });
+  if (memory.ending !== undefined) return;
+  if (memory.interruptBy !== undefined && now > memory.interruptBy && !isTerminal(status)) {
+    return end("aborted: its turn did not end when it was interrupted");
+  }
+  if (status === "starting" && over(Math.max(memory.startedAt, memory.recordAt), limits.spawnMs)) {
+    return end(`no sign of life for ${seconds(limits.spawnMs)} after its start`);
+  }
+  if (status === "exited" && memory.launching === undefined && over(memory.recordAt, limits.exitMs)) {
+    return end(draft.reason ?? "it said that it is over, and did not end");
+  }
+  if (status === "processing" && memory.stalled !== true) {
+    const silent = Object.keys(memory.tools).length === 0 ? limits.noOutputMs : limits.toolMs;
+    if (over(Math.max(memory.recordAt, memory.turnAt), silent))
+      return { kind: "stall", reason: `no output for ${seconds(silent)}` };
+  }
+  if ((status === "idle" || status === "error") && resumable && over(draft.lastActivity.getTime(), limits.idleMs)) {
+    return end(`at rest for ${seconds(limits.idleMs)}`);
+  }
+  return;
+}
+
+const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+
+/** Works a verdict into the draft. An end is only noted: the journal says when it is over. */
+export function judge(draft: Draft, { kind, reason }: Verdict, now: number): void {
+  if (kind === "end") {
+    draft.memory.ending = reason;
+    return;
+  }
+  emit(draft, "error", { message: `${draft.id}: ${reason}` });
+  changeStatus(draft, { status: "error", source: "keeper", reason, at: now });
+  draft.memory.stalled = true;
+}
