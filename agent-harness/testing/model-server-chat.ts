@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Reply } from "./model-server.ts";
+import { beginStream, type Reply, type SpokenReply } from "./model-server-reply.ts";
 
 /* The model server's third protocol: OpenAI chat completions, which opencode and pi speak to a model of one's own. */
 
@@ -20,26 +20,21 @@ export function chatHasToolResult(body: unknown): boolean {
   return messages.slice(spoke + 1).some((message) => message.role === "tool");
 }
 
-/** Whether it is a request beside the conversation, such as opencode's for a title: one that offers the model no tools. */
-export function chatIsAside(body: unknown): boolean {
-  return (asChat(body).tools ?? []).length === 0;
-}
-
-/** Answers POST /v1/chat/completions, as a stream where one was asked for. A request beside the conversation gets a title. */
+/** Answers POST /v1/chat/completions, as a stream where one was asked for. */
 export function answerChat(_request: IncomingMessage, response: ServerResponse, body: unknown, reply: Reply): void {
   const chat = asChat(body);
-  const said: Reply = chatIsAside(chat) ? { kind: "text", text: "A scripted title" } : reply;
-  if (said.kind === "hang") {
-    if (chat.stream) response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+  if (reply.kind === "hang") {
+    if (chat.stream) beginStream(response);
+    if (chat.stream) response.flushHeaders();
     return;
   }
-  if (said.kind === "error") {
-    const retry = said.retryAfterSeconds === undefined ? {} : { "retry-after": String(said.retryAfterSeconds) };
-    response.writeHead(said.status, { "content-type": "application/json", ...retry });
-    response.end(JSON.stringify({ error: { message: said.message, type: "scripted_error", code: said.status } }));
+  if (reply.kind === "error") {
+    const retry = reply.retryAfterSeconds === undefined ? {} : { "retry-after": String(reply.retryAfterSeconds) };
+    response.writeHead(reply.status, { "content-type": "application/json", ...retry });
+    response.end(JSON.stringify({ error: { message: reply.message, type: "scripted_error", code: reply.status } }));
     return;
   }
-  const { message, finish } = completion(said);
+  const { message, finish } = completion(reply);
   const head = {
     id: `chatcmpl-${Date.now()}`,
     created: Math.floor(Date.now() / 1000),
@@ -53,7 +48,7 @@ export function answerChat(_request: IncomingMessage, response: ServerResponse, 
   }
   const chunk = (delta: object, finish_reason: string | null = null, more: object = {}) =>
     `data: ${JSON.stringify({ ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason }], ...more })}\n\n`;
-  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+  beginStream(response);
   response.write(chunk({ role: "assistant", content: "" }));
   for (const delta of deltas(message)) response.write(chunk(delta));
   response.write(chunk({}, finish, { usage }));
@@ -67,7 +62,7 @@ interface Completion {
 
 let calls = 0;
 
-function completion(reply: Extract<Reply, { kind: "text" | "tool" }>): { message: Completion; finish: string } {
+function completion(reply: SpokenReply): { message: Completion; finish: string } {
   if (reply.kind === "text") return { message: { content: reply.text }, finish: "stop" };
   const call = { name: reply.name, arguments: JSON.stringify(reply.input) };
   const id = `call_scripted_${process.pid}_${++calls}`;
