@@ -9,7 +9,7 @@ import type { Delivery } from "./provider.ts";
 /** What a keeper can be asked. */
 export type KeeperRequest =
   | { write: string; key: string }
-  | { paste: string; key: string }
+  | { paste: string; first?: string[]; key: string }
   | { keys: string[]; key: string }
   /** From a program's hook. With `wait` the answer is held back until somebody gives it. */
   | { hook: unknown; wait?: string }
@@ -102,7 +102,8 @@ class SocketClient implements KeeperClient {
   }
 
   async deliver(delivery: Delivery, key: string): Promise<boolean> {
-    if ("paste" in delivery) return (await this.#ask({ paste: delivery.paste, key })).done === true;
+    if ("answer" in delivery) return await this.answer(delivery.wait, delivery.answer, key);
+    if ("paste" in delivery) return (await this.#ask({ ...delivery, key })).done === true;
     if ("keys" in delivery) return (await this.#ask({ keys: delivery.keys, key })).done === true;
     const done = [];
     for (const [at, line] of delivery.lines.entries()) done.push(await this.write(line, `${key}.${at}`));

@@ -87,10 +87,12 @@ export interface Reading<State extends ReaderState = ReaderState> {
 export type Delivery =
   /** Lines for the backend's standard input. */
   | { lines: string[] }
-  /** A text pasted into the terminal, and Enter. */
-  | { paste: string }
+  /** A text pasted into the terminal, and Enter; `first` are keys pressed before, such as those that empty the input box. */
+  | { paste: string; first?: string[] }
   /** Keys by tmux's names, such as `Escape`. */
-  | { keys: string[] };
+  | { keys: string[] }
+  /** The answer for a hook that waits at the keeper's socket: it sent `{"hook": …, "wait": "…"}`. */
+  | { answer: unknown; wait: string };
 
 /** One way to run a provider. */
 export interface Way<State extends ReaderState = ReaderState> {
