@@ -71,7 +71,9 @@ export interface MessagesQuery {
 }
 
 export interface Messages {
+  /** The newest ones that were asked for, oldest first. */
   messages: SessionMessage[];
+  /** The last one of the role assistant, whatever was asked for. */
   last: SessionMessage | undefined;
   total: number;
   truncated: boolean;
