@@ -22,7 +22,15 @@ export const journalRecord = z.discriminatedUnion("from", [
   /** What a hook or an extension in the program sent to the keeper's socket. */
   z.object({ ...base, from: z.literal("hook"), data: z.unknown() }),
   /** A new line of a file that the program writes itself, such as its session log. */
-  z.object({ ...base, from: z.literal("file"), path: z.string(), line: z.string() }),
+  z.object({
+    ...base,
+    from: z.literal("file"),
+    path: z.string(),
+    line: z.string(),
+    /** Which file it is, whatever its name, and where in it the line ends: a later keeper reads on from there. */
+    file: z.string().optional(),
+    end: z.int().optional(),
+  }),
   /** The program was started. */
   z.object({ ...base, from: z.literal("started"), pid: z.int(), argv: z.array(z.string()) }),
   /** The program ended. */

@@ -40,7 +40,7 @@ export interface KeeperClient extends AsyncDisposable {
   deliver(delivery: Delivery, key: string): Promise<boolean>;
   /** Journals what a hook has to say. */
   hook(data: unknown): Promise<void>;
-  /** Answers a hook that waits; false when it was answered before, or has gone. */
+  /** Answers a hook that waits; false when it was answered before, PENDING_STALE when it has gone. */
   answer(wait: string, answer: unknown, key: string): Promise<boolean>;
   /** Sends a signal to the program itself, not to what it started. */
   signal(name: NodeJS.Signals): Promise<void>;
@@ -53,6 +53,8 @@ interface Answer {
   done?: boolean;
   status?: KeeperStatus;
   error?: string;
+  /** Nobody waits for that answer any more. */
+  stale?: boolean;
 }
 
 /** Connects to a keeper; KEEPER_GONE when nobody listens there. */
@@ -115,7 +117,11 @@ class SocketClient implements KeeperClient {
   }
 
   async answer(wait: string, answer: unknown, key: string): Promise<boolean> {
-    return (await this.#ask({ answer, wait, key })).done === true;
+    const { done, stale } = await this.#ask({ answer, wait, key });
+    if (stale !== true) return done === true;
+    throw new HarnessError("PENDING_STALE", "The program does not wait for that answer any more.", {
+      hint: "Look at what it does now: agent-harness status",
+    });
   }
 
   async signal(name: NodeJS.Signals): Promise<void> {

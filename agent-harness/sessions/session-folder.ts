@@ -34,16 +34,22 @@ export function sessionFolder(home: string, id: string): SessionFolder {
   const folder = join(home, "sessions", id);
   const socket = join(folder, "keeper.sock");
   const hash = createHash("sha256").update(id).digest("hex").slice(0, 12);
+  // In a long home with a long id it would not fit there.
+  const fits = Buffer.byteLength(socket) <= maxSocketLength;
+  return placesIn(folder, { session: id, socket: fits ? socket : join(home, "k", `${hash}.sock`) });
+}
+
+/** The places in a session's folder. */
+export function placesIn(folder: string, { session, socket }: Pick<KeeperOrder, "session" | "socket">): SessionFolder {
   return {
-    id,
+    id: session,
     folder,
+    socket,
     order: join(folder, "plan.json"),
     keeper: join(folder, "keeper.json"),
     journal: join(folder, "journal.jsonl"),
     log: join(folder, "keeper.log"),
     lock: join(folder, "lock"),
-    // In a long home with a long id it would not fit there.
-    socket: Buffer.byteLength(socket) <= maxSocketLength ? socket : join(home, "k", `${hash}.sock`),
   };
 }
 
