@@ -41,7 +41,8 @@ export async function startPiped(plan: Spawn, news: ProgramNews): Promise<Runnin
   await once(child, "spawn");
   // A program that has ended reads no more; that it ended is told by its exit.
   child.stdin.on("error", () => undefined);
-  news.started(child.pid ?? 0, plan.argv);
+  // Not before the caller has what this returns: what the start makes necessary is written to it.
+  setImmediate(() => news.started(child.pid ?? 0, plan.argv));
   const none = async (): Promise<never> => {
     throw new Error(`${program} runs on pipes: it has no terminal.`);
   };

@@ -11,6 +11,7 @@ interface Context {
   hasPendingMessages(): boolean;
   abort(): void;
   model?: unknown;
+  modelRegistry?: { hasConfiguredAuth?(model: unknown): boolean };
   sessionManager: { getSessionId(): string; getSessionFile(): string | undefined };
 }
 
@@ -46,83 +47,125 @@ const retryable =
   /overloaded|rate.?limit|too many requests|429|50[0234]|unavailable|server.?error|internal.?error|network|connection|fetch failed|socket|timed? ?out|timeout|terminated|ended/i;
 const retries = { most: 3, baseMs: 2000, marginMs: 2000 };
 
+/** How long pi may take to take an input; it may have to make room in its context first. */
+const takenLimitMs = 60_000;
+
+function whyNot({ model, modelRegistry }: Context): string | undefined {
+  if (model === undefined) return "pi has no model to ask: choose one with /model.";
+  if (modelRegistry?.hasConfiguredAuth?.(model) === false)
+    return "pi is not logged in to its model's provider: use /login.";
+  return undefined;
+}
+
 /** What pi calls with its interface. */
 export default function harness(pi: Pi): void {
   const path = process.env["AGENT_HARNESS_PI_SOCKET"];
-  if (path === undefined) return;
-  const link = new Link(path, (line) => obey(line));
-  let context: Context | undefined;
-  let failures = 0;
-  let retrying: NodeJS.Timeout | undefined;
+  if (path !== undefined) new Extension(pi, path).listen();
+}
 
-  /** pi may ask again after this end; with no new start in time, it was the end. */
-  const ended = (last: Message | undefined): void => {
+class Extension {
+  readonly #pi: Pi;
+  readonly #link: Link;
+  #context: Context | undefined;
+  #starts = 0;
+  #failures = 0;
+  #retrying: NodeJS.Timeout | undefined;
+
+  constructor(pi: Pi, path: string) {
+    this.#pi = pi;
+    this.#link = new Link(path, (line) => this.#obey(JSON.parse(line) as Command));
+  }
+
+  listen(): void {
+    const pi = this.#pi;
+    const link = this.#link;
+    pi.on("session_start", (event, now) => {
+      this.#context = now;
+      link.open();
+      link.say({ type: "hello", reason: event.reason });
+    });
+    for (const name of told) pi.on(name, (event) => link.say(event));
+    pi.on("agent_start", () => {
+      this.#starts += 1;
+      this.#stopRetrying();
+    });
+    pi.on("agent_end", (event) => {
+      const last = event.messages?.findLast(({ role }) => role === "assistant");
+      this.#ended(last);
+      link.say({ type: "agent_end", messages: last === undefined ? [] : [last] });
+    });
+    pi.on("session_shutdown", (event) => {
+      link.say({ type: "session_shutdown", reason: event.reason });
+      link.close();
+    });
+  }
+
+  /** pi may ask the model again after this end; with no new start in time, it was the end. */
+  #ended(last: Message | undefined): void {
     const fails = last?.stopReason === "error" && retryable.test(last.errorMessage ?? "");
-    failures = fails ? failures + 1 : 0;
-    if (!fails || failures > retries.most) return;
+    this.#failures = fails ? this.#failures + 1 : 0;
+    if (!fails || this.#failures > retries.most) return;
     const settle = (): void => {
-      retrying = undefined;
-      failures = 0;
-      link.say({ type: "agent_settled" });
+      this.#retrying = undefined;
+      this.#failures = 0;
+      this.#link.say({ type: "agent_settled" });
     };
-    retrying = setTimeout(settle, retries.baseMs * 2 ** (failures - 1) + retries.marginMs);
-    retrying.unref();
-  };
+    this.#retrying = setTimeout(settle, retries.baseMs * 2 ** (this.#failures - 1) + retries.marginMs);
+    this.#retrying.unref();
+  }
 
-  const state = (now: Context): Record<string, unknown> => ({
-    isStreaming: !now.isIdle(),
-    isRetrying: retrying !== undefined,
-    pendingMessageCount: now.hasPendingMessages() ? 1 : 0,
-    sessionId: now.sessionManager.getSessionId(),
-    sessionFile: now.sessionManager.getSessionFile(),
-  });
+  #stopRetrying(): void {
+    clearTimeout(this.#retrying);
+    this.#retrying = undefined;
+  }
 
-  const run = (command: Command, now: Context): Record<string, unknown> | undefined => {
-    if (command.type === "get_state") return state(now);
-    if (command.type === "prompt") {
-      if (now.model === undefined)
-        throw new Error("pi has no model to ask: choose one with /model, or log in with /login.");
-      pi.sendUserMessage(command.message ?? "", { deliverAs: "steer" });
-    } else if (command.type === "abort") {
-      clearTimeout(retrying);
-      if (retrying !== undefined) link.say({ type: "agent_settled", aborted: true });
-      retrying = undefined;
-      now.abort();
-    } else throw new Error(`Not known here: ${command.type}.`);
-    return undefined;
-  };
-
-  const obey = (line: string): void => {
-    const command = JSON.parse(line) as Command;
+  #obey(command: Command): void {
     const answer = { id: command.id, type: "response", command: command.type };
-    try {
-      if (context === undefined) throw new Error("pi has no session.");
-      const data = run(command, context);
-      link.say({ ...answer, success: true, ...(data === undefined ? {} : { data }) });
-    } catch (error) {
-      link.say({ ...answer, success: false, error: error instanceof Error ? error.message : String(error) });
-    }
-  };
+    const yes = (data?: object): void => this.#link.say({ ...answer, success: true, ...(data && { data }) });
+    const no = (error: string): void => this.#link.say({ ...answer, success: false, error });
+    const now = this.#context;
+    if (now === undefined) no("pi has no session.");
+    else if (command.type === "get_state") yes(this.#state(now));
+    else if (command.type === "prompt") this.#prompt(command.message ?? "", now, yes, no);
+    else if (command.type === "abort") {
+      this.#abort(now);
+      yes();
+    } else no(`Not known here: ${command.type}.`);
+  }
 
-  pi.on("session_start", (event, now) => {
-    context = now;
-    link.open();
-    link.say({ type: "hello", reason: event.reason });
-  });
-  for (const name of told) pi.on(name, (event) => link.say(event));
-  pi.on("agent_start", () => {
-    clearTimeout(retrying);
-    retrying = undefined;
-  });
-  pi.on("agent_end", (event) => {
-    const last = event.messages?.findLast(({ role }) => role === "assistant");
-    ended(last);
-    link.say({ type: "agent_end", messages: last === undefined ? [] : [last] });
-  });
-  pi.on("session_shutdown", (event) => {
-    link.say({ type: "session_shutdown", reason: event.reason });
-    link.close();
-  });
+  #state(now: Context): object {
+    return {
+      isStreaming: !now.isIdle(),
+      isRetrying: this.#retrying !== undefined,
+      pendingMessageCount: now.hasPendingMessages() ? 1 : 0,
+      sessionId: now.sessionManager.getSessionId(),
+      sessionFile: now.sessionManager.getSessionFile(),
+    };
+  }
+
+  /** Answered when pi has begun a turn with it or keeps it for the turn under way: what pi refuses it shows only to people. */
+  #prompt(text: string, now: Context, yes: () => void, no: (error: string) => void): void {
+    const why = whyNot(now);
+    if (why !== undefined) {
+      no(why);
+      return;
+    }
+    const before = this.#starts;
+    const end = Date.now() + takenLimitMs;
+    this.#pi.sendUserMessage(text, { deliverAs: "steer" });
+    const look = (): void => {
+      if (this.#starts > before || (!now.isIdle() && now.hasPendingMessages())) yes();
+      else if (Date.now() > end) no("pi began no turn with this input. Attach to its terminal to see why.");
+      else setTimeout(look, 20).unref();
+    };
+    look();
+  }
+
+  #abort(now: Context): void {
+    if (this.#retrying !== undefined) this.#link.say({ type: "agent_settled", aborted: true });
+    this.#stopRetrying();
+    now.abort();
+  }
 }
 
 /** The connection to the bridge. What is said before it is there, or while it is lost, is said when it is. */
