@@ -26,9 +26,8 @@ export type {
 export {
   deliveryIdOf,
   type MachineWebhook,
-  type NewDelivery,
   planDelivery,
   type WebhookEvent,
   webhookEvents,
 } from "./webhook-delivery.ts";
-export { type Delivery, type DeliveryQueue, openWebhooks, type Webhooks } from "./webhooks.ts";
+export { type DeliveryQueue, openWebhooks, type Webhooks } from "./webhooks.ts";

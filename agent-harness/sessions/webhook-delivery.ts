@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { NewDelivery } from "../store/index.ts";
 import type { SessionStatus } from "./session.ts";
 import type { Callback } from "./sessions.ts";
 
@@ -33,20 +34,6 @@ export interface RestingNews {
 export interface MachineWebhook extends Callback {
   /** Only these; all without it. */
   events?: readonly WebhookEvent[];
-}
-
-/** A post to be made, as the store keeps it. */
-export interface NewDelivery {
-  /** Also the `webhook-id`: the same for every attempt, so that a receiver can tell a repetition. */
-  id: string;
-  event: WebhookEvent;
-  project: string;
-  agentId: string;
-  url: string;
-  /** Sent as `Authorization: Bearer`; never shown. */
-  token?: string;
-  /** The JSON to post, byte for byte. */
-  body: string;
 }
 
 /** The id of the delivery about one rest of a session; made from what is kept, so that nothing makes a second one. */

@@ -1,40 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import { type MachineWebhook, machineWebhook, type NewDelivery } from "./webhook-delivery.ts";
+import type { Delivery, DeliveryState, NewDelivery, Tables } from "../store/index.ts";
+import { type MachineWebhook, machineWebhook } from "./webhook-delivery.ts";
 import { type PostResult, parseTarget, postOnce } from "./webhook-post.ts";
 import { signatureHeaders, webhookSecret } from "./webhook-signature.ts";
 
-/** One attempt to deliver, for the log. */
-export interface DeliveryAttempt {
-  at: Date;
-  status: number | null;
-  error: string | null;
-  durationMs: number;
-}
-
-/** A delivery as the store keeps it. */
-export interface Delivery extends NewDelivery {
-  state: "pending" | "delivered" | "failed";
-  attempts: DeliveryAttempt[];
-  createdAt: Date;
-  /** When it is tried next; in the past when it is due. */
-  nextAt: Date | null;
-}
-
-/** What comes of an attempt. */
-export type DeliveryOutcome = { state: "delivered" } | { state: "pending"; retryInMs: number } | { state: "failed" };
-
 /** The part of the store that webhooks need. Whoever writes `agent_terminal_finalized` adds the delivery in the same transaction. */
-export interface DeliveryQueue {
-  add(delivery: NewDelivery): Promise<void>;
-  /** Takes what is due and hides it from everybody for `leaseMs`; of two that claim, each gets others. */
-  claim(options: { limit: number; leaseMs: number }): Promise<Delivery[]>;
-  settle(id: string, attempt: DeliveryAttempt, outcome: DeliveryOutcome): Promise<void>;
-  /** The newest ones, newest first. */
-  recent(limit: number): Promise<Delivery[]>;
-  counts(): Promise<Record<Delivery["state"], number>>;
-}
+export type DeliveryQueue = Pick<Tables["deliveries"], "claim" | "settle" | "list" | "count" | "prune">;
+
+type Outcome = Parameters<DeliveryQueue["settle"]>[2];
 
 /** How often and when a delivery is tried: after 5 s, 10 s, 20 s … at most an hour apart, over about three hours. */
 const firstRetryMs = 5000;
@@ -45,6 +20,10 @@ const maxAttempts = 12;
 const leaseMs = 30_000;
 const atOnce = 8;
 const usualPollMs = 1000;
+
+/** How long settled deliveries are shown, in days, and how often older ones are forgotten. */
+const keptDays = 30;
+const pruneMs = 3_600_000;
 
 export interface WebhooksOptions {
   queue: DeliveryQueue;
@@ -70,7 +49,7 @@ export interface Webhooks extends AsyncDisposable {
   /** Asks a receiver something, under the same rules as a webhook. */
   probe(url: string, body?: string): Promise<PostResult>;
   recent(limit: number): Promise<Delivery[]>;
-  counts(): Promise<Record<Delivery["state"], number>>;
+  counts(): Promise<Record<DeliveryState, number>>;
   /** Why the queue could not be worked on the last time, until it can again. */
   trouble(): string | undefined;
 }
@@ -102,8 +81,8 @@ export async function openWebhooks(options: WebhooksOptions): Promise<Webhooks> 
         settings,
       );
     },
-    recent: (limit) => queue.recent(limit),
-    counts: () => queue.counts(),
+    recent: (limit) => queue.list({ limit }),
+    counts: () => queue.count(),
     trouble: loop.trouble,
     [Symbol.asyncDispose]: loop.stop,
   };
@@ -118,6 +97,8 @@ function headersOf(one: NewDelivery, secret: string, userAgent: string): Record<
   };
 }
 
+type ClaimedDelivery = Awaited<ReturnType<DeliveryQueue["claim"]>>[number];
+
 type Poster = (one: NewDelivery) => Promise<PostResult>;
 
 interface Loop {
@@ -131,9 +112,14 @@ function startLoop(options: WebhooksOptions, post: Poster): Loop {
   let stopped = false;
   let trouble: string | undefined;
   let rest = new AbortController();
+  let prunedAt = Number.NEGATIVE_INFINITY;
   const round = async (): Promise<number> => {
     try {
-      const due = await queue.claim({ limit: atOnce, leaseMs });
+      if (performance.now() - prunedAt > pruneMs) {
+        await queue.prune(keptDays);
+        prunedAt = performance.now();
+      }
+      const due = await queue.claim(atOnce, leaseMs);
       await Promise.all(due.map((one) => deliver(one, options, post)));
       trouble = undefined;
       return due.length;
@@ -163,13 +149,14 @@ function startLoop(options: WebhooksOptions, post: Poster): Loop {
   };
 }
 
-async function deliver(one: Delivery, options: WebhooksOptions, post: Poster): Promise<void> {
-  const at = new Date();
+async function deliver(one: ClaimedDelivery, options: WebhooksOptions, post: Poster): Promise<void> {
+  const at = new Date().toISOString();
   const start = performance.now();
-  const result = await post(one);
-  const durationMs = Math.round(performance.now() - start);
-  const attempt = { at, status: result.status, error: result.error, durationMs };
-  await options.queue.settle(one.id, attempt, outcomeOf(result, one.attempts.length + 1, options));
+  const { status, error, ...result } = await post(one);
+  const ms = Math.round(performance.now() - start);
+  const told = { ...(status === null ? {} : { status }), ...(error === null ? {} : { error }) };
+  const outcome = outcomeOf({ ...result, status, error }, one.attempts, options);
+  await options.queue.settle(one.id, { attempt: one.attempts, at, ms, ...told }, outcome);
 }
 
 /** Whether an attempt was the last one, else when the next one is. A receiver that says it is gone gets no other. */
@@ -177,13 +164,13 @@ export function outcomeOf(
   result: PostResult,
   attempts: number,
   { firstRetryMs: first = firstRetryMs }: Pick<WebhooksOptions, "firstRetryMs"> = {},
-): DeliveryOutcome {
+): Outcome {
   if (result.ok) return { state: "delivered" };
   if (result.status === 410 || attempts >= maxAttempts) return { state: "failed" };
   // Spread, so that what failed at once is not tried at once.
   const backoffMs = Math.min(maxRetryMs, first * 2 ** (attempts - 1)) * (0.9 + 0.2 * Math.random());
   return {
     state: "pending",
-    retryInMs: Math.round(Math.max(backoffMs, Math.min(maxRetryMs, result.retryAfterMs ?? 0))),
+    inMs: Math.round(Math.max(backoffMs, Math.min(maxRetryMs, result.retryAfterMs ?? 0))),
   };
 }
