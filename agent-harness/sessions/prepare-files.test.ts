@@ -36,8 +36,11 @@ test("leaves out what the person does not have, and takes away what was carried 
     { path: join(folder, "a"), copyOf: own },
     { path: join(folder, "b"), linkTo: own },
   ];
-  await prepareFiles(files);
+  const orText = { path: join(folder, "c"), linkTo: own, orText: "instead" };
+  await prepareFiles([...files, orText]);
   await rm(own);
-  await prepareFiles(files);
+  await prepareFiles([...files, orText]);
+  expect(await readFile(orText.path, "utf8")).toBe("instead");
+  expect((await lstat(orText.path)).isSymbolicLink()).toBe(false);
   for (const { path } of files) await expect(lstat(path)).rejects.toThrow("ENOENT");
 });

@@ -9,7 +9,9 @@ export async function prepareFiles(files: readonly PreparedFile[]): Promise<void
   for (const file of files) {
     if ("text" in file) await writeFileAtomic(file.path, file.text);
     else if ("copyOf" in file) await copy(file.copyOf, file.path);
-    else await link(file.linkTo, file.path);
+    else if (await isThere(file.linkTo)) await link(file.linkTo, file.path);
+    else if (file.orText === undefined) await rm(file.path, { force: true });
+    else await writeFileAtomic(file.path, file.orText);
   }
 }
 
@@ -20,7 +22,6 @@ async function copy(from: string, path: string): Promise<void> {
 }
 
 async function link(to: string, path: string): Promise<void> {
-  if (!(await isThere(to))) return await rm(path, { force: true });
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const scratch = `${path}.${process.pid}.tmp`;
   await rm(scratch, { force: true });

@@ -34,8 +34,8 @@ export type PreparedFile =
   | { path: string; text: string }
   /** A copy of the person's own file, mode 0600; none where there is no such file. */
   | { path: string; copyOf: string }
-  /** A link to the person's own file, for what the program writes back; none where there is no such file. */
-  | { path: string; linkTo: string };
+  /** A link to the person's own file, for what the program writes back; where there is no such file, this text or nothing. */
+  | { path: string; linkTo: string; orText?: string };
 
 /** What is known when a session is started or resumed. */
 export interface StartRequest {
