@@ -51,7 +51,7 @@ export async function startProgram({ part, spawn: plan, marks, onLines }: StartP
     stdio: part === "backend" ? "pipe" : "inherit",
   });
   const ended = endOf(child);
-  const closed = once(child, "close").then(() => undefined);
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   try {
     await once(child, "spawn");
   } catch (cause) {

@@ -96,14 +96,12 @@ async function refuseSecond(place: SessionFolder): Promise<void> {
 async function findStarted(place: SessionFolder, run: string): Promise<StartedKeeper | undefined> {
   const status = await statusOf(place);
   if (status?.run === run && status.state !== "starting") return { run, state: "running" };
-  const record = await findKeeperRecord(place);
-  if (record?.run !== run) return undefined;
-  const { failure } = record;
-  if (failure !== undefined) {
-    const code = failure.code in errorCodes ? (failure.code as ErrorCode) : "KEEPER_FAILED";
-    throw new HarnessError(code, failure.message, { hint: `See ${place.log}`, context: { session: place.id } });
-  }
-  return (await findKeeper(place)) === undefined ? { run, state: "ended" } : undefined;
+  if ((await findKeeperRecord(place))?.run !== run || (await findKeeper(place)) !== undefined) return undefined;
+  // Read again now that it has ended: the last thing that it does is to say how it failed.
+  const failure = (await findKeeperRecord(place))?.failure;
+  if (failure === undefined) return { run, state: "ended" };
+  const code = failure.code in errorCodes ? (failure.code as ErrorCode) : "KEEPER_FAILED";
+  throw new HarnessError(code, failure.message, { hint: `See ${place.log}`, context: { session: place.id } });
 }
 
 async function statusOf(place: SessionFolder): Promise<KeeperStatus | undefined> {

@@ -30,7 +30,7 @@ export interface NewWindow extends TmuxTarget {
 const options = [
   ["-g", "history-limit", "20000"],
   ["-g", "remain-on-exit", "off"],
-  ["-g", "default-terminal", "tmux-256color"],
+  ["-g", "default-terminal", "screen-256color"],
   ["-g", "default-size", "200x50"],
   ["-g", "window-size", "latest"],
   ["-g", "focus-events", "on"],

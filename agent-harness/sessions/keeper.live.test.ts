@@ -1,0 +1,275 @@
+import { readFile, stat } from "node:fs/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { isRunning } from "../shared/process-tree.ts";
+import {
+  journalOf,
+  type Keepers,
+  lineProgram,
+  linesOf,
+  openKeepers,
+  untilEnded,
+  untilGone,
+  untilLine,
+} from "../testing/keepers.ts";
+import { until } from "../testing/until.ts";
+import { connectKeeper } from "./keeper-client.ts";
+import { findKeeper, findKeeperRecord } from "./session-folder.ts";
+
+let keepers: Keepers;
+beforeEach(async () => {
+  keepers = await openKeepers();
+});
+afterEach(async () => await keepers[Symbol.asyncDispose]());
+
+const backend = lineProgram();
+
+test("a program is started, told, heard, and its end told as it was", async () => {
+  const place = keepers.place();
+  expect(await keepers.start(place, { backend })).toMatchObject({ state: "running" });
+  const client = await keepers.connect(place);
+  expect(await client.write("hello 🦦", "a")).toBe(true);
+  await untilLine(place, "got hello 🦦");
+  await client.write("stderr oh", "b");
+  await client.write("env AGENT_HARNESS_SESSION", "c");
+  await client.write("env TMUX", "c2");
+  await client.write("exit 7", "d");
+  expect(await untilEnded(place)).toEqual({ code: 7, signal: null });
+  const records = await journalOf(place);
+  expect(records.map((one) => one.n)).toEqual(records.map((_, at) => at + 1));
+  expect(records[0]).toMatchObject({ from: "started", argv: backend.argv });
+  expect(await linesOf(place, "stdin")).toEqual([
+    "hello 🦦",
+    "stderr oh",
+    "env AGENT_HARNESS_SESSION",
+    "env TMUX",
+    "exit 7",
+  ]);
+  expect(await linesOf(place, "stderr")).toEqual(["oh"]);
+  expect(await linesOf(place, "stdout")).toContain(`AGENT_HARNESS_SESSION=${place.id}`);
+  expect(await linesOf(place, "stdout")).toContain("TMUX=undefined");
+});
+
+test("a program that was killed is told with its signal", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  await (await keepers.connect(place)).write("kill SIGKILL", "a");
+  expect(await untilEnded(place)).toEqual({ code: null, signal: "SIGKILL" });
+});
+
+test("one that ends at once was started, and has ended", async () => {
+  const place = keepers.place();
+  const { run } = await keepers.start(place, { backend: lineProgram("end", "4") });
+  expect(await untilEnded(place)).toEqual({ code: 4, signal: null });
+  expect(await keepers.start(place, { backend }, "headless", run)).toEqual({ run, state: "ended" });
+  expect((await journalOf(place)).filter((one) => one.from === "started")).toHaveLength(1);
+});
+
+test("only its user sees what is in the folder", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const modes = [place.folder, place.order, place.keeper, place.journal, place.socket, place.log];
+  const found = await Promise.all(modes.map(async (path) => ((await stat(path)).mode & 0o777).toString(8)));
+  expect(found).toEqual(["700", "600", "600", "600", "600", "600"]);
+});
+
+test("the same key is written once, over a new connection and a new keeper too", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const first = await keepers.connect(place);
+  expect(await first.write("one", "k1")).toBe(true);
+  expect(await first.write("one", "k1")).toBe(false);
+  await first[Symbol.asyncDispose]();
+  const second = await keepers.connect(place);
+  expect(await second.write("one", "k1")).toBe(false);
+  expect(await second.deliver({ lines: ["two", "three"] }, "k2")).toBe(true);
+  expect(await second.deliver({ lines: ["two", "three"] }, "k2")).toBe(false);
+  await untilLine(place, "got three");
+  await second.end({ graceMs: 1000 });
+  await untilEnded(place);
+  await keepers.start(place, { backend });
+  const third = await keepers.connect(place);
+  expect(await third.write("one", "k1")).toBe(false);
+  expect(await third.write("four", "k4")).toBe(true);
+  await untilLine(place, "got four");
+  const got = (await linesOf(place, "stdout")).filter((line) => line.startsWith("got"));
+  expect(got).toEqual(["got one", "got two", "got three", "got four"]);
+  const records = await journalOf(place);
+  expect(records.map((one) => one.n)).toEqual(records.map((_, at) => at + 1));
+  expect(records.filter((one) => one.from === "exited")).toEqual([
+    expect.objectContaining({ code: null, signal: "SIGTERM" }),
+  ]);
+});
+
+test("kill -9 of whoever started it leaves program, keeper and journal going", async () => {
+  const place = keepers.place();
+  const starter = await keepers.startElsewhere(place, { backend: lineProgram("ticks") });
+  const client = await keepers.connect(place);
+  await starter.kill();
+  const { length } = await linesOf(place, "stdout");
+  await until("it ticks on", async () => (await linesOf(place, "stdout")).length > length + 5);
+  expect(await client.write("still there", "a")).toBe(true);
+  await untilLine(place, "got still there");
+});
+
+test("a huge line, bytes that are no text, half a line at the end", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  await client.write("big 10000000", "a");
+  await client.write("garbage", "b");
+  await client.write(`${"y".repeat(3_000_000)}`, "c");
+  await client.write("half no end", "d");
+  await client.write("exit 0", "e");
+  expect(await untilEnded(place, 30_000)).toEqual({ code: 0, signal: null });
+  const [, big, ...rest] = await linesOf(place, "stdout");
+  expect(big?.length).toBe(10_000_000);
+  expect(rest).toEqual(["\u0000\u0001\u0002\ufffd\ufffd\ufffd\r(", "\u2028", `got ${"y".repeat(3_000_000)}`, "no end"]);
+});
+
+test("hooks are answered at once, those that wait when somebody answers", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  await client.hook({ event: "Stop" });
+  const hook = fetchHook(place.socket, { hook: { event: "Ask" }, wait: "w1" });
+  await until("it waits", async () => (await client.status()).waiting.includes("w1"));
+  expect(await client.deliver({ wait: "w1", answer: { behavior: "allow" } }, "a1")).toBe(true);
+  expect(JSON.parse(await hook)).toEqual({ behavior: "allow" });
+  expect(await client.answer("w1", {}, "a1")).toBe(false);
+  await expect(client.answer("w1", {}, "a2")).rejects.toMatchObject({ code: "PENDING_STALE" });
+  const data = (await journalOf(place)).flatMap((one) => (one.from === "hook" ? [one.data] : []));
+  expect(data).toEqual([{ event: "Stop" }, { event: "Ask" }]);
+});
+
+/** One line to a socket, as a hook sends it, and the answer. */
+async function fetchHook(path: string, request: unknown): Promise<string> {
+  const { connect } = await import("node:net");
+  const socket = connect(path);
+  socket.end(`${JSON.stringify(request)}\n`);
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+test("what is no request is refused, and nothing breaks", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  for (const text of ["{", "7", '{"write":"x"}', '{"write":"a\\nb","key":"k"}', '{"paste":"x","key":"k"}', "\u0000"]) {
+    const { connect } = await import("node:net");
+    const socket = connect(place.socket);
+    socket.end(`${text}\n`);
+    let answer = "";
+    for await (const chunk of socket) answer += String(chunk);
+    expect(JSON.parse(answer)).toEqual({ error: expect.any(String) });
+  }
+  expect((await (await keepers.connect(place)).status()).state).toBe("running");
+});
+
+test("the end takes what left the tree by setsid and two forks, and is deaf to SIGTERM", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  await client.write("escape", "a");
+  const escaped = Number((await untilLine(place, /^escaped/)).split(" ")[1]);
+  expect(isRunning(escaped)).toBe(true);
+  await client.end({ graceMs: 200 });
+  await untilGone(escaped);
+  expect(await untilEnded(place)).toEqual({ code: null, signal: "SIGTERM" });
+  await expect(connectKeeper(place.socket)).rejects.toMatchObject({ code: "KEEPER_GONE" });
+});
+
+test("what a program leaves behind ends with it", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  await client.write("escape", "a");
+  const escaped = Number((await untilLine(place, /^escaped/)).split(" ")[1]);
+  await client.write("exit 0", "b");
+  expect(await untilEnded(place)).toEqual({ code: 0, signal: null });
+  expect(isRunning(escaped)).toBe(false);
+});
+
+test("SIGTERM to the keeper ends all, SIGHUP nothing", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  await client.write("deaf", "a");
+  await client.write("escape", "b");
+  const escaped = Number((await untilLine(place, /^escaped/)).split(" ")[1]);
+  const keeper = await findKeeper(place);
+  process.kill(keeper?.pid ?? 0, "SIGHUP");
+  await client.write("after", "c");
+  await untilLine(place, "got after");
+  process.kill(keeper?.pid ?? 0, "SIGTERM");
+  expect(await untilEnded(place)).toEqual({ code: null, signal: "SIGKILL" });
+  expect(isRunning(escaped)).toBe(false);
+});
+
+test("a keeper that was killed: the next one ends what it left, and goes on with the journal", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const up = Number((await untilLine(place, /^up/)).split(" ")[1]);
+  const keeper = await findKeeper(place);
+  process.kill(keeper?.pid ?? 0, "SIGKILL");
+  await until("the keeper is gone", async () => (await findKeeper(place)) === undefined);
+  await expect(connectKeeper(place.socket)).rejects.toMatchObject({ code: "KEEPER_GONE" });
+  expect(isRunning(up)).toBe(true);
+  await keepers.start(place, { backend });
+  expect(isRunning(up)).toBe(false);
+  expect((await journalOf(place)).map((one) => one.from).filter((one) => one === "started")).toHaveLength(2);
+});
+
+test("there is one keeper a session, whoever starts it at the same time", async () => {
+  const place = keepers.place();
+  const both = await Promise.all([1, 2].map(() => keepers.start(place, { backend }, "headless", "run-1")));
+  expect(both.map((one) => one.state)).toEqual(["running", "running"]);
+  expect((await journalOf(place)).filter((one) => one.from === "started")).toHaveLength(1);
+  await expect(keepers.start(place, { backend })).rejects.toMatchObject({ code: "LOCK_HELD" });
+});
+
+test("a program that is not there, a folder that is not there", async () => {
+  const place = keepers.place();
+  const missing = { argv: ["/nowhere/claude"] as [string], cwd: "/tmp", env: {} };
+  await expect(keepers.start(place, { backend: missing })).rejects.toMatchObject({
+    code: "EXECUTABLE_NOT_FOUND",
+    message: '"/nowhere/claude" cannot be run in /tmp: no such program, or not executable.',
+  });
+  const elsewhere = keepers.place();
+  await expect(keepers.start(elsewhere, { backend: { ...backend, cwd: "/nowhere" } })).rejects.toThrow(
+    "there is no such folder",
+  );
+  expect(await findKeeperRecord(elsewhere)).toMatchObject({ failure: { code: "EXECUTABLE_NOT_FOUND" } });
+});
+
+test("a keeper that cannot work says why", async () => {
+  const place = keepers.place();
+  const { mkdir } = await import("node:fs/promises");
+  await mkdir(place.journal, { recursive: true });
+  await expect(keepers.start(place, { backend })).rejects.toThrow(/EISDIR/);
+  expect(await readFile(place.log, "utf8")).toContain("EISDIR");
+});
+
+test("lines that repeat are left out, files are followed", async () => {
+  const place = keepers.place();
+  const file = `${place.folder}/logs-1/a.jsonl`;
+  const plan = { backend: lineProgram("lines", file), drop: ["got again"], follow: [`${place.folder}/logs-*/*.jsonl`] };
+  await keepers.start(place, plan);
+  const client = await keepers.connect(place);
+  await client.write("again and again", "a");
+  const { mkdir } = await import("node:fs/promises");
+  await mkdir(`${place.folder}/logs-1`);
+  await client.write("append first", "b");
+  await until("the line is there", async () => (await linesOf(place, "file")).includes("first"));
+  await client.write("append second", "c");
+  await client.write("exit 0", "d");
+  await untilEnded(place);
+  expect(await linesOf(place, "file")).toEqual(["first", "second"]);
+  expect((await linesOf(place, "stdout")).join()).toMatch(/^up \d+$/);
+  // Another run goes on where it was.
+  await keepers.start(place, plan);
+  const later = await keepers.connect(place);
+  await later.write("append third", "e");
+  await later.write("exit 0", "f");
+  await untilEnded(place);
+  expect(await linesOf(place, "file")).toEqual(["first", "second", "third"]);
+});
