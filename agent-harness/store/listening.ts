@@ -14,7 +14,7 @@ export interface Heard {
 
 /** Opens a connection of its own that listens on a channel; from its return on no notice is missed. */
 export async function openListening(place: StorePlace, channel: string, heard: Heard): Promise<Listening> {
-  const client = newClient(place);
+  const client = newClient(place, "store listener");
   let last: Promise<unknown> = Promise.resolve();
   let open = false;
   client.on("notification", () => heard.notice());

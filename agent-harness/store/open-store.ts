@@ -51,6 +51,12 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
 }
 
 function storeOn(pool: Pool, readers: Pool, tail: Tail, spooling: Spooling): Store {
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await tail.close();
+    await spooling.close();
+    await Promise.all([pool.close(), readers.close()]);
+  };
   return {
     ...tablesOn(pool),
     events: {
@@ -71,10 +77,9 @@ function storeOn(pool: Pool, readers: Pool, tail: Tail, spooling: Spooling): Sto
     appendOrSpool: (events) => spooling.append(events),
     drain: () => spooling.drain(),
     prune: (retention) => pruneEvents(pool, retention),
-    [Symbol.asyncDispose]: async () => {
-      await tail.close();
-      await spooling.close();
-      await Promise.all([pool.close(), readers.close()]);
+    [Symbol.asyncDispose]: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }

@@ -36,8 +36,8 @@ export interface Sql {
 const limits = { connect: 10_000, answer: 60_000, lock: 20_000, idle: 30_000 } as const;
 
 /** A connection, not opened yet. A daemon that hangs in the middle of a transaction holds up the others for a while only. */
-export function newClient(place: StorePlace): PG.Client {
-  const client = new pg.Client(clientOptions(place));
+export function newClient(place: StorePlace, name?: string): PG.Client {
+  const client = new pg.Client(clientOptions(place, name));
   // A connection that the server ends between two statements would otherwise end us; the next statement says it.
   client.on("error", () => undefined);
   return client;
@@ -51,13 +51,13 @@ export function newPool(place: StorePlace, max: number): PG.Pool {
   return pool;
 }
 
-const clientOptions = ({ server, database }: StorePlace): PG.ClientConfig => ({
+const clientOptions = ({ server, database }: StorePlace, name = "store"): PG.ClientConfig => ({
   host: server.host,
   port: server.port,
   user: server.user,
   password: server.password,
   database,
-  application_name: "agent-harness store",
+  application_name: `agent-harness ${name}`,
   keepAlive: true,
   connectionTimeoutMillis: limits.connect,
   query_timeout: limits.answer,
