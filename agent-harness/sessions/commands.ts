@@ -26,8 +26,12 @@ export function noteInput(draft: Draft, provider: Provider, text: string, now: n
   if (isTerminal(draft.status)) changeStatus(draft, { status: "processing", source: "manager", at: now });
 }
 
+/** Whether its program can be gone on with once it has ended. */
+export const isResumable = (draft: Pick<Draft, "providerSessionId">, { capabilities }: Provider): boolean =>
+  capabilities.resume && draft.providerSessionId !== undefined;
+
 function requireResumable(draft: Draft, provider: Provider): void {
-  if (provider.capabilities.resume && draft.providerSessionId !== undefined) return;
+  if (isResumable(draft, provider)) return;
   const why = provider.capabilities.resume
     ? "it ended before it had a session of its own"
     : `${provider.name} cannot resume`;
@@ -79,7 +83,8 @@ function requireFitting({ kind, id }: Pending, answer: Answer): void {
 /** Notes that the turn is to end; at rest there is none. */
 export function noteInterrupt(draft: Draft, limitMs: number, now: number): void {
   const { memory } = draft;
-  if (isTerminal(draft.status) || memory.commands.some(({ kind }) => kind === "interrupt")) return;
+  if ((isTerminal(draft.status) && memory.stalled !== true) || memory.commands.some(({ kind }) => kind === "interrupt"))
+    return;
   memory.commands.push({ key: commandKey(), kind: "interrupt" });
   memory.interruptBy = now + limitMs;
   emit(draft, "abort_sent", {});
@@ -101,7 +106,8 @@ export function decide(draft: Draft, way: Way): Sending | undefined {
   memory.reader = said.state;
   const { delivery } = said;
   if ("lines" in delivery && delivery.lines.length === 0) return;
-  const sending: Sending = { key: command.key, kind: command.kind, delivery };
+  const text = command.kind === "input" ? { text: command.text } : {};
+  const sending: Sending = { key: command.key, kind: command.kind, delivery, ...text };
   memory.sending = sending;
   if (command.kind === "input") memory.awaiting = lastKey(sending);
   return sending;

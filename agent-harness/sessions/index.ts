@@ -1,4 +1,5 @@
 /** The door of sessions/: coding agents that run, what they ask and say, and who is told. */
+export { type OpenSessionsOptions, openSessions } from "./open-sessions.ts";
 export {
   type Answer,
   answer,

@@ -18,6 +18,8 @@ export interface Sending {
   key: string;
   kind: Command["kind"];
   delivery: Delivery;
+  /** The input itself, should the program end before it has got it. */
+  text?: string;
 }
 
 /** A start that is owed: kept from before the program is started until the journal says that it was. */
@@ -62,8 +64,12 @@ export interface Memory {
   revivals: number;
   /** When the journal's last record was written. */
   recordAt: number;
+  /** How many records its driver did not know. */
+  unknown?: number;
   /** Why we end it, from before the first signal. */
   ending?: string;
+  /** It is to be gone when it has ended. */
+  deleting?: boolean;
   /** It was silent for too long; what it says next takes that back. */
   stalled?: boolean;
   /** Until when an interrupted turn has to have ended. */
@@ -88,7 +94,7 @@ export function newMemory(reader: ReaderState, now: number): Memory {
 
 /** A memory for another run of the program: what it asked and used is gone with it, what it is to be told stays. */
 export function memoryOfNextRun(memory: Memory, reader: ReaderState, now: number): Memory {
-  const { revision, launching, commands, revivals, finalizing, last } = memory;
+  const { revision, launching, commands, revivals, finalizing, last, unknown } = memory;
   return {
     ...newMemory(reader, now),
     revision,
@@ -97,6 +103,7 @@ export function memoryOfNextRun(memory: Memory, reader: ReaderState, now: number
     ...(launching && { launching }),
     ...(finalizing && { finalizing }),
     ...(last && { last }),
+    ...(unknown === undefined ? {} : { unknown }),
   };
 }
 
@@ -113,7 +120,7 @@ export interface Draft {
   providerSessionFile: string | undefined;
   memory: Memory;
   events: DraftEvent[];
-  messages: SessionMessage[];
+  messages: (SessionMessage & { source: string })[];
   /** Lines that the program needs to go on, each under the key by which it is given once. */
   writes: { key: string; line: string }[];
 }

@@ -68,6 +68,7 @@ function tell(
 ): void {
   if (update.type === "tool_use") draft.memory.tools[update.id] = update.tool;
   if (update.type === "tool_result") delete draft.memory.tools[update.id];
+  if (update.type === "unknown") draft.memory.unknown = (draft.memory.unknown ?? 0) + 1;
   const { type, ...data } = update;
   emit(draft, type, data);
 }
@@ -93,7 +94,7 @@ export function inputOwed({ memory }: Pick<Draft, "memory">): boolean {
 }
 
 function addMessage(draft: Draft, message: SessionMessage, source: string): void {
-  draft.messages.push(message);
+  draft.messages.push({ ...message, source });
   if (message.role === "assistant" && message.text !== "") draft.memory.last = { text: message.text, source };
 }
 

@@ -7,6 +7,7 @@ import type { HomePaths } from "../shared/paths.ts";
 import { findLedger, stackProcessEnv } from "../stacks/index.ts";
 import type { Provider } from "./provider.ts";
 import type { SessionSettings } from "./settings.ts";
+import { profileHome } from "./subscriptions.ts";
 
 /* Where a session runs and what its program sees: the daemon's environment or its stack's, and a credential profile's. */
 
@@ -89,7 +90,7 @@ async function withSubscription(env: Record<string, string>, options: PlaceOptio
       hint: `Name one of ${provider.name}: ${profilesOf(settings, provider.name).join(", ") || "there is none in sessions.json"}.`,
     });
   }
-  const home = profile.home ?? join(paths.home, "profiles", name);
+  const home = profileHome(paths, name, profile);
   await mkdir(home, { recursive: true, mode: 0o700 });
   const foreign = new Set(providers.flatMap(({ credentialVariables }) => credentialVariables));
   const kept = Object.entries(env).filter(([key]) => !foreign.has(key) && !homeVariables.test(key));

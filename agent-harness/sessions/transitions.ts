@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import type { Draft } from "./memory.ts";
 import { isTerminal, type Pending, type SessionStatus, type StatusSource } from "./session.ts";
+import { deliveryIdOf } from "./webhook-delivery.ts";
 
 /* How the status of a session changes, and the events that say so. The only code that sets it. */
 
@@ -27,7 +27,7 @@ export function changeStatus(draft: Draft, { status, source, reason, at }: Chang
   draft.lastActivity = new Date(Math.max(at, draft.lastActivity.getTime()));
   emit(draft, "status_changed", { from, to: status, source, ...(reason === undefined ? {} : { reason }) });
   if (isTerminal(status)) rest(draft, { status, at });
-  else if (isTerminal(from)) beginTurn(draft, at);
+  else if (isTerminal(from) || from === "starting") beginTurn(draft, at);
 }
 
 function rest(draft: Draft, { status, at }: Pick<Change, "status" | "at">): void {
@@ -52,21 +52,17 @@ export function finalize(draft: Draft, at: number): void {
   if (finalizing === undefined) return;
   delete draft.memory.finalizing;
   const { status, observedAt } = finalizing;
+  const terminalObservedAt = new Date(observedAt).toISOString();
   emit(draft, "agent_terminal_finalized", {
     provider: draft.provider,
     status,
     finalizedAt: new Date(at).toISOString(),
-    terminalObservedAt: new Date(observedAt).toISOString(),
+    terminalObservedAt,
     lastMessage: last?.text ?? null,
     messageSource: last?.source ?? null,
-    deliveryId: deliveryId(draft, status, observedAt),
+    // The same for the same end of the same turn, however often it is worked out.
+    deliveryId: deliveryIdOf({ project: draft.project, agentId: draft.id, status, observedAt: terminalObservedAt }),
   });
-}
-
-/** The same for the same end of the same turn, however often it is worked out. */
-function deliveryId({ project, id }: Draft, status: SessionStatus, observedAt: number): string {
-  const parts = [project, id, status, new Date(observedAt).toISOString()];
-  return createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 24);
 }
 
 /** It asks. Asked again with the same id, or after the answer was given, nothing changes. */

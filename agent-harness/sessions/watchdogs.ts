@@ -1,4 +1,4 @@
-import type { Draft } from "./memory.ts";
+import type { Draft, Memory } from "./memory.ts";
 import { isTerminal } from "./session.ts";
 import type { Limits } from "./settings.ts";
 import { changeStatus, emit } from "./transitions.ts";
@@ -53,3 +53,7 @@ export function judge(draft: Draft, { kind, reason }: Verdict, now: number): voi
   changeStatus(draft, { status: "error", source: "keeper", reason, at: now });
   draft.memory.stalled = true;
 }
+
+/** Whether a rest can be announced: what the session's log has to say about its end comes a little later than the end. */
+export const isQuiet = ({ finalizing, recordAt }: Memory, quietMs: number, now: number): boolean =>
+  finalizing !== undefined && now - Math.max(recordAt, finalizing.observedAt) >= quietMs;

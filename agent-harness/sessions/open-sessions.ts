@@ -1,0 +1,230 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { asHarnessError, HarnessError } from "../shared/errors.ts";
+import type { HomePaths } from "../shared/paths.ts";
+import type { Store } from "../store/index.ts";
+import type { Context } from "./context.ts";
+import { releaseKey, storeSession } from "./create.ts";
+import { readMessages, readOutput } from "./output.ts";
+import { presentProject, presentSession } from "./present.ts";
+import { changeProject, createProject, getProject } from "./project.ts";
+import type { Provider } from "./provider.ts";
+import { everyProvider } from "./providers/index.ts";
+import { leaseMs, newOwner, takeFree, takeLingering, tickMs } from "./recover.ts";
+import { getSession, giveAnswer, giveInput, interruptTurn, markDeleted } from "./respond.ts";
+import type { ProviderName } from "./session.ts";
+import type { CreateSession, Session, Sessions } from "./sessions.ts";
+import { readSettings } from "./settings.ts";
+import { subscriptionsOf } from "./subscriptions.ts";
+import { NotOurs, Supervisor } from "./supervisor.ts";
+import { machineWebhook } from "./webhook-delivery.ts";
+
+export interface OpenSessionsOptions {
+  store: Store;
+  paths: HomePaths;
+  /** The daemon's own environment, of which programs see what is not ours. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** (Default: all that there are) */
+  providers?: ReadonlyMap<ProviderName, Provider>;
+  /** Told what went wrong with a session while nobody waited for it. */
+  report?: (problem: HarnessError, session: string) => void;
+}
+
+/** Opens the sessions of a home: those that nobody looks after are taken over before it returns. */
+export async function openSessions(options: OpenSessionsOptions): Promise<Sessions> {
+  const { store, paths, env, providers = everyProvider(), report = () => undefined } = options;
+  const context: Context = {
+    store,
+    paths,
+    env,
+    providers,
+    settings: await readSettings(paths, env),
+    owner: await newOwner(),
+    machineWebhook: machineWebhook(env),
+    report: (problem, session) => report(asHarnessError(problem), session),
+  };
+  const daemon = new Daemon(context);
+  await daemon.start();
+  return daemon;
+}
+
+/** Events after which the daemon that has the session has to look at it. */
+const wakes = new Set(["input_sent", "pending_resolved", "abort_sent"]);
+
+class Daemon implements Sessions {
+  readonly #context: Context;
+  readonly #supervisors = new Map<string, Supervisor>();
+  readonly #stop = new AbortController();
+  #loops: Promise<unknown> = Promise.resolve();
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async start(): Promise<void> {
+    for (const id of [...(await takeFree(this.#context)), ...(await takeLingering(this.#context))]) this.#supervise(id);
+    this.#loops = Promise.all([this.#keepLeases(), this.#listen()]);
+  }
+
+  #supervise(id: string): Supervisor {
+    const known = this.#supervisors.get(id);
+    if (known !== undefined) return known;
+    const supervisor = new Supervisor(this.#context, id);
+    this.#supervisors.set(id, supervisor);
+    void supervisor.done.then(() => {
+      if (this.#supervisors.get(id) === supervisor) this.#supervisors.delete(id);
+    });
+    return supervisor;
+  }
+
+  /** Sees to it that somebody does what was just stored for a session: the one who has it, or we. */
+  async #attend(id: string): Promise<void> {
+    const known = this.#supervisors.get(id);
+    if (known !== undefined) known.wake();
+    else if (await this.#context.store.leases.claim(id, this.#context.owner, leaseMs)) this.#supervise(id);
+  }
+
+  async #keepLeases(): Promise<void> {
+    const { store, owner } = this.#context;
+    while (!this.#stop.signal.aborted) {
+      await this.#pause(tickMs);
+      if (this.#stop.signal.aborted) return;
+      try {
+        const ours = new Set(await store.leases.renew(owner, leaseMs));
+        for (const [id, supervisor] of this.#supervisors) if (!ours.has(id)) supervisor.wake();
+        for (const id of ours) this.#supervise(id);
+        for (const id of await takeFree(this.#context)) this.#supervise(id);
+      } catch (error) {
+        this.#context.report(error, "");
+      }
+    }
+  }
+
+  /** What other daemons were asked for about our sessions is in the log. */
+  async #listen(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        for await (const feed of this.#context.store.events.subscribe({}, { signal })) {
+          if (feed.kind === "gap") for (const one of this.#supervisors.values()) one.wake();
+          else if (wakes.has(feed.event.type)) this.#supervisors.get(feed.event.agentId ?? "")?.wake();
+        }
+      } catch (error) {
+        this.#context.report(error, "");
+        await this.#pause(tickMs);
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+  }
+
+  createProject: Sessions["createProject"] = (project) => createProject(this.#context.store, project);
+
+  listProjects: Sessions["listProjects"] = async () => (await this.#context.store.projects.list()).map(presentProject);
+
+  getProject: Sessions["getProject"] = async (name) => presentProject(await getProject(this.#context.store, name));
+
+  changeProject: Sessions["changeProject"] = (name, change) => changeProject(this.#context.store, name, change);
+
+  async deleteProject(name: string): Promise<void> {
+    const { store } = this.#context;
+    for (let round = 0; round < 5; round += 1) {
+      await getProject(store, name);
+      const sessions = await store.sessions.list({ project: name });
+      await Promise.all(sessions.map(({ id }) => this.delete(name, id).catch(ignoreGone)));
+      if ((await store.projects.remove(name)) !== "in_use") return;
+    }
+    throw new HarnessError("SURVIVORS", `Sessions are created in project ${name} while it is deleted.`, {
+      hint: "Stop whoever creates them, then delete it again.",
+    });
+  }
+
+  async create(project: string, request: CreateSession): Promise<{ session: Session; lastEventId: number }> {
+    const context = this.#context;
+    context.settings = await readSettings(context.paths, context.env);
+    const { id, lastEventId, fresh } = await storeSession(context, project, request, leaseMs);
+    if (fresh) await this.#start(project, id, request);
+    else await this.#attend(id);
+    return { session: await this.get(project, id), lastEventId };
+  }
+
+  async #start(project: string, id: string, request: CreateSession): Promise<void> {
+    try {
+      await this.#supervise(id).launched;
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      await releaseKey(this.#context, project, request);
+      await this.delete(project, id).catch(ignoreGone);
+      throw error;
+    }
+  }
+
+  async list(project: string): Promise<Session[]> {
+    await getProject(this.#context.store, project);
+    return (await this.#context.store.sessions.list({ project })).map(presentSession);
+  }
+
+  async get(project: string, id: string): Promise<Session> {
+    return presentSession(await getSession(this.#context, project, id));
+  }
+
+  async input(
+    project: string,
+    id: string,
+    text: string,
+    { idempotencyKey }: { idempotencyKey?: string } = {},
+  ): Promise<void> {
+    await giveInput(this.#context, { project, id }, text, idempotencyKey);
+    await this.#attend(id);
+  }
+
+  respond: Sessions["respond"] = async (project, id, pendingId, answer) => {
+    await giveAnswer(this.#context, { project, id }, pendingId, answer);
+    await this.#attend(id);
+  };
+
+  async abort(project: string, id: string): Promise<void> {
+    await interruptTurn(this.#context, { project, id });
+    await this.#attend(id);
+  }
+
+  async delete(project: string, id: string): Promise<void> {
+    await markDeleted(this.#context, { project, id }, leaseMs);
+    for (;;) {
+      const supervisor = this.#supervise(id);
+      supervisor.wake();
+      try {
+        return await supervisor.deleted;
+      } catch (error) {
+        if ((await this.#context.store.sessions.find(id)) === undefined) return;
+        // One that was just about to leave the session alone did not see the mark; another one does.
+        if (!(error instanceof NotOurs) || this.#stop.signal.aborted) throw error;
+        await supervisor.done;
+      }
+    }
+  }
+
+  output: Sessions["output"] = async (project, id, lines) => {
+    await getSession(this.#context, project, id);
+    return await readOutput(this.#context.store, id, lines);
+  };
+
+  messages: Sessions["messages"] = async (project, id, query) =>
+    await readMessages(this.#context.store, await getSession(this.#context, project, id), query);
+
+  listSubscriptions: Sessions["listSubscriptions"] = async () =>
+    subscriptionsOf(this.#context.paths, await readSettings(this.#context.paths, this.#context.env));
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#loops;
+    await Promise.all([...this.#supervisors.values()].map((one) => one.stop()));
+    // Others take them at once instead of after the lease.
+    await this.#context.store.leases.release(this.#context.owner).catch(() => undefined);
+  }
+}
+
+function ignoreGone(error: unknown): void {
+  if (asHarnessError(error).code !== "AGENT_NOT_FOUND") throw error;
+}

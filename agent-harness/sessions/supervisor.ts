@@ -1,0 +1,322 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { asHarnessError, HarnessError } from "../shared/errors.ts";
+import type { StoredSession } from "../store/index.ts";
+import { decide, isResumable } from "./commands.ts";
+import { type Context, placeOf, wayOf } from "./context.ts";
+import { finishDeletion } from "./delete.ts";
+import { memoryOf, openDraft, saveDraft } from "./draft.ts";
+import { endTurnProcesses } from "./end-turn.ts";
+import { JournalPump } from "./journal-pump.ts";
+import type { ReadRecord } from "./journal-reader.ts";
+import { KeeperLink } from "./keeper-link.ts";
+import { launch, noteVainStart } from "./launch.ts";
+import { hasLeftovers, noteFailedLaunch, noteLoss, noteOwedInput } from "./losses.ts";
+import type { Draft } from "./memory.ts";
+import { endSession } from "./process-end.ts";
+import { readRecord } from "./reading.ts";
+import { findKeeper } from "./session-folder.ts";
+import { finalize } from "./transitions.ts";
+import { Bell, Deferred } from "./waiting.ts";
+import { findOverdue, isQuiet, judge } from "./watchdogs.ts";
+
+/*
+ * Looks after one session, for as long as this daemon has its lease: what the journal says goes into the store, what the
+ * session is to be told goes to its keeper. Everything that was decided is stored before it is done, and everything that is
+ * done can be done again; so it may be killed anywhere, and the next one goes on from the store and the journal.
+ */
+
+/** The session is somebody else's by now, or gone. */
+export class NotOurs extends Error {}
+
+/** How often is looked when nothing happens, in ms. */
+const lookMs = 1000;
+/** How many records go into one transaction. */
+const batchSize = 256;
+const backoffMs = { first: 200, most: 5000 };
+
+/** One session's supervisor. It begins at once. */
+export class Supervisor {
+  readonly id: string;
+  /** Settles when it has nothing to do any more: the session has ended, is gone, is somebody else's, or `stop` was called. */
+  readonly done: Promise<void>;
+  /** Settles when the program was started for the first time under this supervisor; rejects when it could not be. */
+  get launched(): Promise<void> {
+    return this.#launched.promise;
+  }
+  /** Settles when the session, marked for it, is gone; rejects when something of it is left. */
+  get deleted(): Promise<void> {
+    return this.#deleted.promise;
+  }
+  readonly #context: Context;
+  readonly #stop = new AbortController();
+  readonly #launched = new Deferred();
+  readonly #deleted = new Deferred();
+  #row: StoredSession | undefined;
+  #stale = true;
+  #pump: JournalPump | undefined;
+  readonly #keeper: KeeperLink;
+  readonly #bell = new Bell();
+  /** The key of the command that was given last; what came of it is in the journal. */
+  #given: string | undefined;
+
+  constructor(context: Context, id: string) {
+    this.#context = context;
+    this.id = id;
+    this.#keeper = new KeeperLink(placeOf(context, id).socket);
+    this.#stop.signal.addEventListener("abort", () => this.#bell.ring());
+    this.done = this.#run();
+  }
+
+  /** The session was changed by somebody else: look at it again. */
+  wake(): void {
+    this.#stale = true;
+    this.#bell.ring();
+  }
+
+  /** Leaves the session as it is; its program goes on. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.done;
+  }
+
+  async #run(): Promise<void> {
+    let wait = backoffMs.first;
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#open();
+        wait = backoffMs.first;
+        while (!this.#stop.signal.aborted && (await this.#step()));
+        break;
+      } catch (error) {
+        if (error instanceof NotOurs) break;
+        // Whatever it was, nothing is lost: the store says how far we came, and the journal has the rest.
+        this.#context.report(error, this.id);
+        await delay(wait, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+        wait = Math.min(wait * 2, backoffMs.most);
+      } finally {
+        await this.#close();
+      }
+    }
+    const over = new NotOurs(`${this.id} is not looked after by this daemon any more.`);
+    this.#launched.reject(over);
+    this.#deleted.reject(over);
+  }
+
+  async #open(): Promise<void> {
+    this.#given = undefined;
+    await this.#reload();
+    await this.#readOn();
+  }
+
+  async #close(): Promise<void> {
+    await this.#pump?.close();
+    this.#pump = undefined;
+    await this.#keeper[Symbol.asyncDispose]();
+  }
+
+  async #reload(): Promise<StoredSession> {
+    this.#stale = false;
+    const row = await this.#context.store.sessions.find(this.id);
+    if (row?.leaseOwner !== this.#context.owner) throw new NotOurs();
+    this.#row = row;
+    return row;
+  }
+
+  /** Works in all that the journal has now, then follows it from there. */
+  async #readOn(): Promise<void> {
+    await this.#pump?.close();
+    const place = placeOf(this.#context, this.id);
+    for await (const batch of JournalPump.rest(place.journal, this.#current.journalOffset, batchSize))
+      await this.#work(batch);
+    this.#pump = new JournalPump(place.journal, this.#current.journalOffset, () => this.#bell.ring());
+  }
+
+  get #current(): StoredSession {
+    if (this.#row === undefined) throw new NotOurs();
+    return this.#row;
+  }
+
+  /** Does the next thing that is to be done, or waits; false when nothing will be any more. */
+  async #step(): Promise<boolean> {
+    this.#bell.silence();
+    const batch = this.#pump?.take(batchSize) ?? [];
+    if (batch.length > 0) {
+      await this.#work(batch);
+      return true;
+    }
+    const row = this.#stale ? await this.#reload() : this.#current;
+    const memory = memoryOf(row);
+    if (memory.deleting === true) return await this.#delete();
+    if (memory.ending !== undefined && row.status !== "exited") return await this.#end();
+    if (memory.launching !== undefined) return await this.#launch();
+    if (row.status === "exited" && hasLeftovers({ memory })) {
+      await this.#change((draft, { provider }) => noteOwedInput(draft, provider, Date.now()));
+      return true;
+    }
+    if (this.#hasCommand()) return await this.#deliver();
+    if (await this.#watch()) return true;
+    if (await this.#isOver()) return false;
+    await this.#wait();
+    return true;
+  }
+
+  /** Records become events, messages, the row and the offset in one transaction; what they make necessary is given before. */
+  async #work(batch: readonly ReadRecord[]): Promise<void> {
+    const [last] = batch.slice(-1);
+    if (last === undefined) return;
+    const { way } = wayOf(this.#context, this.#current);
+    const fold = (draft: Draft): void => {
+      for (const { record } of batch) readRecord(draft, way, record);
+      if (this.#current.runIn === "headless" || draft.status === "exited") finalize(draft, last.record.at);
+    };
+    const first = openDraft(this.#current);
+    fold(first);
+    for (const write of first.writes) await this.#write(write);
+    const before = memoryOf(this.#current).interruptBy;
+    const turnAt = memoryOf(this.#current).turnAt;
+    await this.#change(fold, { from: first, journalOffset: last.offsetAfter });
+    const after = this.#current;
+    if (before !== undefined && memoryOf(after).interruptBy === undefined && after.status !== "exited") {
+      await endTurnProcesses(placeOf(this.#context, this.id), turnAt);
+    }
+  }
+
+  async #write({ key, line }: Draft["writes"][number]): Promise<void> {
+    if (await this.#keeper.ask((keeper) => keeper.write(line, key))) return;
+    // A program that has ended needs no next step. A keeper that lives and refuses, for want of disk, is asked again.
+    if ((await findKeeper(placeOf(this.#context, this.id))) === undefined) return;
+    throw new HarnessError("KEEPER_FAILED", `The keeper of ${this.id} took no line; it is given again.`, {
+      hint: "Look at keeper.log in the session's folder.",
+    });
+  }
+
+  /**
+   * Changes the session in one transaction, from how it is there. `from` is the outcome of the same change on the session as
+   * we know it, which spares doing it twice when nobody changed it meanwhile.
+   */
+  async #change<T>(
+    work: (draft: Draft, by: ReturnType<typeof wayOf>) => T,
+    { from, journalOffset }: { from?: Draft; journalOffset?: number } = {},
+  ): Promise<T | undefined> {
+    const known = this.#current;
+    const by = wayOf(this.#context, known);
+    const { row, result } = await this.#context.store.transaction(async (tx) => {
+      const locked = await tx.sessions.lock(this.id);
+      if (locked?.leaseOwner !== this.#context.owner || locked.journalOffset !== known.journalOffset)
+        throw new NotOurs();
+      const same = from !== undefined && memoryOf(locked).revision === memoryOf(known).revision;
+      const draft = same ? from : openDraft(locked);
+      const done = same ? undefined : work(draft, by);
+      const offset = journalOffset === undefined ? {} : { journalOffset };
+      return { row: await saveDraft(tx, this.#context, { row: locked, draft, ...offset }), result: done };
+    });
+    this.#row = row;
+    return result;
+  }
+
+  #hasCommand(): boolean {
+    const { sending, commands } = memoryOf(this.#current);
+    if (sending !== undefined && sending.key !== this.#given) return true;
+    const [first] = commands;
+    return first !== undefined && !(this.#current.status === "starting" && first.kind === "input");
+  }
+
+  async #deliver(): Promise<boolean> {
+    const sending = await this.#change((draft, { way }) => {
+      if (draft.memory.sending?.key === this.#given) delete draft.memory.sending;
+      return decide(draft, way);
+    });
+    if (sending === undefined) return true;
+    if (await this.#keeper.ask((keeper) => keeper.deliver(sending.delivery, sending.key))) this.#given = sending.key;
+    // Without a keeper it stays owed, and the next look finds out what became of the program.
+    else await this.#missing();
+    return true;
+  }
+
+  async #launch(): Promise<boolean> {
+    const { launching } = memoryOf(this.#current);
+    try {
+      const runs = await launch(this.#context, this.#current, async (work) => void (await this.#change(work)));
+      this.#launched.resolve();
+      await this.#readOn();
+      if (memoryOf(this.#current).launching?.run !== launching?.run) return true;
+      // The journal does not say yet that it was started; or it never came to that.
+      if (runs) await this.#wait();
+      else await this.#change(noteVainStart);
+    } catch (error) {
+      const { code, message } = asHarnessError(error);
+      if (error instanceof NotOurs || code === "STORE_UNAVAILABLE") throw error;
+      await this.#change((draft) => noteFailedLaunch(draft, message, Date.now()));
+      this.#launched.reject(error);
+    }
+    return true;
+  }
+
+  async #end(): Promise<boolean> {
+    const { graceMs } = this.#context.settings.limits;
+    await endSession(placeOf(this.#context, this.id), { graceMs });
+    await this.#missing();
+    return true;
+  }
+
+  async #delete(): Promise<boolean> {
+    await this.#close();
+    try {
+      await finishDeletion(this.#context, this.id);
+    } catch (error) {
+      this.#deleted.reject(error);
+      throw error;
+    }
+    this.#deleted.resolve();
+    return false;
+  }
+
+  /** The keeper may be gone: what it wrote last is read, and when that was not the end, the session has lost its program. */
+  async #missing(): Promise<void> {
+    const place = placeOf(this.#context, this.id);
+    if ((await findKeeper(place)) !== undefined) return await this.#wait();
+    await this.#readOn();
+    const { status } = this.#current;
+    if (status === "exited" || memoryOf(this.#current).launching !== undefined) return;
+    // What the program left behind would work beside the one that goes on.
+    await endSession(place, { graceMs: this.#context.settings.limits.graceMs });
+    await this.#change((draft, { provider }) => noteLoss(draft, provider, Date.now()));
+  }
+
+  /** Looks for what has been going on for too long; true when something was done about it. */
+  async #watch(): Promise<boolean> {
+    const row = this.#current;
+    const { limits } = this.#context.settings;
+    const now = Date.now();
+    if (isQuiet(memoryOf(row), limits.quietMs, now)) {
+      await this.#change((draft) => finalize(draft, now));
+      return true;
+    }
+    const { provider } = wayOf(this.#context, row);
+    const draft = openDraft(row);
+    const overdue = findOverdue(draft, limits, { now, resumable: isResumable(draft, provider) });
+    if (overdue !== undefined) {
+      await this.#change((found) => judge(found, overdue, now));
+      return true;
+    }
+    if (row.status === "exited" || (await findKeeper(placeOf(this.#context, this.id))) !== undefined) return false;
+    await this.#missing();
+    return true;
+  }
+
+  async #isOver(): Promise<boolean> {
+    const { status } = this.#current;
+    const { finalizing, ending } = memoryOf(this.#current);
+    if (status !== "exited" || finalizing !== undefined) return false;
+    if ((await findKeeper(placeOf(this.#context, this.id))) !== undefined) {
+      if (ending !== undefined) await this.#end();
+      return false;
+    }
+    await this.#context.store.leases.release(this.#context.owner, [this.id]);
+    return true;
+  }
+
+  async #wait(): Promise<void> {
+    if (!this.#stop.signal.aborted) await this.#bell.listen(lookMs);
+  }
+}
