@@ -31,18 +31,27 @@ export async function listProcesses(): Promise<ProcessInfo[]> {
 }
 
 async function listByProc(): Promise<ProcessInfo[]> {
+  const bootMs = 1000 * Number(/^btime (\d+)$/m.exec(await readFile("/proc/stat", "utf8"))?.[1] ?? 0);
   const all = (await pidsOfProc()).map(async (pid): Promise<ProcessInfo[]> => {
     // One that just ended is not there any more.
     const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
     const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
     const [, parent, group, ...more] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const started = more[16];
-    if (started === undefined) return [];
+    const ticks = more[16];
+    if (ticks === undefined) return [];
+    // A tick has been a hundredth of a second wherever Node runs.
+    const started = asPsTime(new Date(bootMs + Number(ticks) * 10));
     const args = command.split("\0").join(" ").trim();
     return [{ pid, parent: Number(parent), group: Number(group), started, command: args || `[${name}]` }];
   });
   return (await Promise.all(all)).flat();
+}
+
+/** A time as `ps` writes it. */
+function asPsTime(time: Date): string {
+  const [weekday = "", month = "", day = "", year = ""] = time.toDateString().split(" ");
+  return `${weekday} ${month} ${String(Number(day)).padStart(2)} ${time.toTimeString().slice(0, 8)} ${year}`;
 }
 
 const pidsOfProc = async (): Promise<number[]> =>
