@@ -41,9 +41,15 @@ export async function listenForLines(
   return { [Symbol.asyncDispose]: close };
 }
 
-/** Follows files that only grow, by path or glob (`*` within a name), and calls back with each whole line, until disposed. */
-export function followFiles(globs: readonly string[], line: (path: string, line: string) => void): AsyncDisposable {
-  const read = new Map<string, number>();
+/**
+ * Follows files that only grow, by path or glob (`*` within a name), and calls back with each whole line, until disposed.
+ * `read` says how far each was read before, and is kept up to date.
+ */
+export function followFiles(
+  globs: readonly string[],
+  read: Map<string, number>,
+  line: (path: string, line: string) => void,
+): AsyncDisposable {
   const look = async (): Promise<void> => {
     for (const path of (await Promise.all(globs.map(expand))).flat())
       read.set(path, await readOn(path, read.get(path) ?? 0, line));

@@ -29,6 +29,7 @@ export interface Trial extends AsyncDisposable {
   folder: string;
   records: JournalRecord[];
   updates: Update[];
+  /** What it is doing, as far as this run of the program told. */
   status(): SessionStatus | undefined;
   /** What it asks and nobody has answered. */
   pending(): Pending[];
@@ -83,6 +84,10 @@ class ProviderTrial implements Trial {
   #terminal: RunningProgram | undefined;
   #open: AsyncDisposable[] = [];
   #waiting = new Map<string, (line: string) => void>();
+  /** How far each followed file was read, also of a program that has ended. */
+  #read = new Map<string, number>();
+  /** How many updates there were when the program was started. */
+  #before = 0;
 
   constructor(
     provider: Provider,
@@ -114,9 +119,11 @@ class ProviderTrial implements Trial {
       ...(resume === undefined ? {} : { resume }),
     });
     this.#state = state;
+    this.#before = this.updates.length;
     await prepareFiles(files);
     this.#open.push(await listenForLines(socket, (line, from) => this.#hook(line, (text) => from.end(`${text}\n`))));
-    this.#open.push(followFiles(keeper.follow ?? [], (path, line) => this.#journal({ from: "file", path, line })));
+    const followed = (path: string, line: string): void => this.#journal({ from: "file", path, line });
+    this.#open.push(followFiles(keeper.follow ?? [], this.#read, followed));
     // The program whose end is the session's end tells of its start and its end.
     if (keeper.backend) this.#backend = await startPiped(keeper.backend, this.#news(keeper.terminal === undefined));
     if (keeper.terminal) this.#terminal = await startInTerminal(keeper.terminal, this.#news(true));
@@ -161,16 +168,34 @@ class ProviderTrial implements Trial {
     if (given === undefined) throw new Error(`The provider cannot ${what}.`);
     this.#state = given.state;
     const { delivery } = given;
-    if ("lines" in delivery) for (const line of delivery.lines) this.#write(line, `${what}:${this.records.length}`);
-    else if ("paste" in delivery) await this.#terminal?.paste(delivery.paste);
-    else await this.#terminal?.keys(delivery.keys);
+    const key = `${what}:${this.records.length}`;
+    if ("lines" in delivery) for (const line of delivery.lines) this.#write(line, key);
+    else if ("answer" in delivery) this.#answer(delivery.wait, JSON.stringify(delivery.answer), key);
+    else if ("paste" in delivery) {
+      this.#journal({ from: "stdin", key, line: delivery.paste });
+      if (delivery.first !== undefined) await this.#terminal?.keys(delivery.first);
+      await this.#terminal?.paste(delivery.paste);
+    } else {
+      this.#journal({ from: "stdin", key, line: delivery.keys.join(" ") });
+      await this.#terminal?.keys(delivery.keys);
+    }
+  }
+
+  #answer(wait: string, answer: string, key: string): void {
+    const give = this.#waiting.get(wait);
+    if (give === undefined) throw new Error(`No hook waits for ${wait}.`);
+    this.#waiting.delete(wait);
+    this.#journal({ from: "stdin", key, line: answer });
+    give(answer);
   }
 
   status(): SessionStatus | undefined {
-    return this.updates.reduce<SessionStatus | undefined>(
-      (status, one) => (one.type === "status" ? one.status : one.type === "pending" ? "waiting_input" : status),
-      undefined,
-    );
+    return this.updates
+      .slice(this.#before)
+      .reduce<SessionStatus | undefined>(
+        (status, one) => (one.type === "status" ? one.status : one.type === "pending" ? "waiting_input" : status),
+        undefined,
+      );
   }
 
   pending(): Pending[] {

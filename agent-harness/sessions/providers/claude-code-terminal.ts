@@ -1,0 +1,194 @@
+import type { JournalRecord } from "../journal.ts";
+import type { Delivery, Reading } from "../provider.ts";
+import type { Answer, Pending, Update } from "../session.ts";
+import { readLog } from "./claude-code-log.ts";
+import { decisionOf, denial, pendingOf } from "./claude-code-pending.ts";
+import { hashOf, type TerminalState } from "./claude-code-state.ts";
+import { asRecord, asText } from "./json.ts";
+
+/*
+ * Claude Code in a terminal. Its hooks (bridges/claude-hook.ts) say what it does, its session log what was said. A hook for a
+ * permission waits: the answer that we give it counts as well as the person's at the terminal, whoever is first.
+ */
+
+type Json = Record<string, unknown>;
+type TerminalReading = Reading<TerminalState>;
+type Told = { state: TerminalState; delivery: Delivery };
+
+const nothing = (state: TerminalState): TerminalReading => ({ state, updates: [] });
+
+/** What a record means. */
+export function readTerminal(state: TerminalState, record: JournalRecord): TerminalReading {
+  if (record.from === "hook")
+    return readHook({ ...state, heard: { ...state.heard, hooks: true } }, asRecord(record.data), record);
+  if (record.from === "file") return readLog(state, record.line, record.at);
+  if (record.from === "stdin") return readGiven(state, record);
+  if (record.from === "stderr" || record.from === "stdout") {
+    return { state, updates: [{ type: "output", text: `${record.line}\n` }] };
+  }
+  if (record.from === "exited")
+    return { state: { ...state, asked: {}, tools: {}, busy: false }, updates: resolveAll(state) };
+  return nothing(state);
+}
+
+const resolveAll = ({ asked }: TerminalState): Update[] =>
+  Object.keys(asked).map((pendingId) => ({ type: "resolved", pendingId }));
+
+/** Most that may stand in the input box after an interrupt, in lines. */
+const maxBoxLines = 50;
+
+/**
+ * Input is pasted, after the box was emptied of what an interrupt put back. While it asks, a paste would press keys in the
+ * dialog: then the input is the answer, a refusal that says what to do instead.
+ */
+export function giveInput(state: TerminalState, text: string): Told {
+  const [wait] = Object.keys(state.asked);
+  if (wait !== undefined) {
+    const { [wait]: _, ...asked } = state.asked;
+    const after = { ...state, asked, answering: [...state.answering, { wait, text }] };
+    return { state: after, delivery: { wait, answer: decided(denial(text)) } };
+  }
+  // The key empties a line, and pressed again joins it to the one before.
+  const first = Array.from({ length: 2 * Math.min(state.boxLines, maxBoxLines) - 1 }, () => "C-u");
+  return { state: { ...state, boxLines: 1 }, delivery: { paste: text, first } };
+}
+
+const decided = (decision: Json): Json => ({ hookSpecificOutput: { hookEventName: "PermissionRequest", decision } });
+
+/** The answer goes to the hook that waits for it; undefined when none does any more. */
+export function giveAnswer(state: TerminalState, pending: Pending, answer: Answer): Told | undefined {
+  const decision = Object.hasOwn(state.asked, pending.id) ? decisionOf(pending, answer) : undefined;
+  if (decision === undefined) return undefined;
+  const { [pending.id]: _, ...asked } = state.asked;
+  const after = { ...state, asked, answering: [...state.answering, { wait: pending.id, text: "" }] };
+  return { state: after, delivery: { wait: pending.id, answer: decided(decision) } };
+}
+
+/** Escape ends a turn, also one that waits for a permission. */
+export function giveInterrupt(state: TerminalState): Told {
+  return { state: { ...state, interrupted: state.busy }, delivery: { keys: ["Escape"] } };
+}
+
+/** What we gave it has reached it. */
+function readGiven(state: TerminalState, record: Extract<JournalRecord, { from: "stdin" }>): TerminalReading {
+  const [answer, ...answering] = state.answering;
+  if (answer !== undefined && record.line.startsWith('{"hookSpecificOutput"')) {
+    const updates: Update[] = [{ type: "resolved", pendingId: answer.wait }];
+    const message = {
+      id: `answer-${answer.wait}`,
+      at: record.at,
+      role: "user" as const,
+      text: answer.text,
+      finishReason: null,
+    };
+    if (answer.text !== "") updates.push({ type: "message", message });
+    return { state: { ...state, answering }, updates };
+  }
+  if (!state.interrupted || record.line !== "Escape") return nothing(state);
+  // Before the assistant has said anything, the prompt is taken back: no hook and no line in the log tells of it.
+  if (state.spoke || state.queued > 0) return nothing(state);
+  const status: Update = { type: "status", status: "idle", source: "keeper", reason: "interrupted" };
+  return { state: { ...state, interrupted: false, busy: false, asked: {} }, updates: [...resolveAll(state), status] };
+}
+
+type HookReader = (state: TerminalState, hook: Json, record: { n: number; at: number }) => TerminalReading;
+
+function readHook(state: TerminalState, hook: Json, record: { n: number; at: number }): TerminalReading {
+  const name = asText(hook["hook_event_name"]) ?? "";
+  const reader = Object.hasOwn(readers, name) ? readers[name] : undefined;
+  return reader?.(state, hook, record) ?? { state, updates: [{ type: "unknown", raw: hook }] };
+}
+
+const status = (to: "processing" | "idle" | "error", reason?: string): Update => ({
+  type: "status",
+  status: to,
+  source: "hook",
+  ...(reason === undefined ? {} : { reason }),
+});
+
+const readers: Record<string, HookReader> = {
+  SessionStart: (state, hook) => {
+    const id = asText(hook["session_id"]) ?? state.session;
+    const file = asText(hook["transcript_path"]);
+    const who: Update = { type: "provider_session", id, ...(file === undefined ? {} : { file }) };
+    // With a task its first prompt follows; begun anew (/clear, /compact) it waits for one.
+    const rests = !state.hasTask || hook["source"] === "clear" || hook["source"] === "compact";
+    return { state: { ...state, session: id }, updates: rests && !state.busy ? [who, status("idle")] : [who] };
+  },
+  UserPromptSubmit: submitted,
+  PermissionRequest: asks,
+  PermissionSettled: (state, hook) => {
+    const wait = asText(hook["wait"]) ?? "";
+    if (!Object.hasOwn(state.asked, wait)) return nothing(state);
+    const { [wait]: _, ...asked } = state.asked;
+    return { state: { ...state, asked }, updates: [{ type: "resolved", pendingId: wait }, status("processing")] };
+  },
+  Notification: (state, hook) => {
+    // Of a prompt before the one that is at work it is too late to say anything.
+    const isNow = hook["prompt_id"] === undefined || hook["prompt_id"] === state.prompt;
+    return hook["notification_type"] === "idle_prompt" && isNow ? over(state, []) : nothing(state);
+  },
+  Stop: (state, hook, { n, at }) => {
+    const { state: after, updates } = lastMessage(state, hook, { n, at });
+    // What was submitted meanwhile was worked in, or is the next turn: the session log knows.
+    if (after.queued > 0 && after.heard.log) return { state: after, updates };
+    return over(after, updates);
+  },
+  StopFailure: (state, hook) => {
+    const message = asText(hook["last_assistant_message"]) || asText(hook["error"]) || "The model could not be asked.";
+    if (state.failure === message) return nothing(state);
+    const after = { ...state, failure: message, busy: false, asked: {} };
+    return { state: after, updates: [...resolveAll(state), { type: "error", message }, status("error", message)] };
+  },
+  SessionEnd: nothing,
+};
+
+function submitted(state: TerminalState, hook: Json): TerminalReading {
+  const prompt = asText(hook["prompt_id"]);
+  const boxLines = (asText(hook["prompt"]) ?? "").split("\n").length;
+  // In the queue it carries the id of the turn that it has to wait for.
+  if (state.busy && prompt === state.prompt) return nothing({ ...state, queued: state.queued + 1, boxLines });
+  const { failure: _, said: __, early: ___, ...rest } = state;
+  const begun = {
+    ...rest,
+    busy: true,
+    spoke: false,
+    interrupted: false,
+    queued: 0,
+    next: false,
+    boxLines,
+    asked: {},
+    answering: [],
+  };
+  return {
+    state: prompt === undefined ? begun : { ...begun, prompt },
+    updates: [...resolveAll(state), status("processing")],
+  };
+}
+
+function asks(state: TerminalState, hook: Json, { n }: { n: number }): TerminalReading {
+  const wait = asText(hook["wait"]) ?? `record-${n}`;
+  const [tool, input] = [asText(hook["tool_name"]) ?? "", hook["tool_input"]];
+  const pending = pendingOf(wait, { tool, input, suggestions: hook["permission_suggestions"] });
+  const asked = { ...state.asked, [wait]: { tool, hash: hashOf([tool, input]) } };
+  return { state: { ...state, asked, spoke: true }, updates: [{ type: "pending", pending }] };
+}
+
+/** The turn is over. */
+function over(state: TerminalState, updates: Update[]): TerminalReading {
+  const after = { ...state, busy: false, queued: 0, next: false, interrupted: false, asked: {}, boxLines: 1 };
+  return { state: after, updates: [...updates, ...resolveAll(state), status("idle")] };
+}
+
+/** The last message, when the session log has not told it yet: who hears that the turn is over wants it too. */
+function lastMessage(state: TerminalState, hook: Json, { n, at }: { n: number; at: number }): TerminalReading {
+  const text = asText(hook["last_assistant_message"]) ?? "";
+  if (text === "" || text === state.said) return nothing(state);
+  const id = `stop-${asText(hook["prompt_id"]) ?? n}`;
+  const message = { id, at, role: "assistant" as const, text, finishReason: "end_turn" };
+  const updates: Update[] = [
+    { type: "message", message },
+    { type: "output", text: `${text}\n` },
+  ];
+  return { state: { ...state, early: text, said: text }, updates };
+}
