@@ -113,8 +113,8 @@ async function follow(which, signal) {
       for await (const part of body.pipeThrough(new TextDecoderStream())) {
         const frames = (rest + part).split("\n\n");
         rest = frames.pop();
-        const told = frames.map((frame) => /^data: (\{.*)$/m.exec(frame)?.[1]).filter(Boolean);
-        for (const event of told.map((text) => JSON.parse(text))) {
+        const told = frames.flatMap((frame) => frame.split("\n").filter((line) => line.startsWith("data: {")));
+        for (const event of told.map((line) => JSON.parse(line.slice("data: ".length)))) {
           since = event.id ?? since;
           make("li", `${event.id ?? ""} ${event.type} ${JSON.stringify(event).slice(0, 300)}`, byId("events"));
         }

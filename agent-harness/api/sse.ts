@@ -33,6 +33,7 @@ export function streamOf(
   const leave = (): void => {
     stopping.removeEventListener("abort", frames.ring);
     left.abort();
+    frames.close();
   };
   const give = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     const text = stopping.aborted ? undefined : await frames.take(heartbeatMs);
@@ -66,6 +67,8 @@ interface Frames {
   take(heartbeatMs: number): Promise<string | undefined>;
   /** Ends the wait of `take`. */
   ring(): void;
+  /** Lets the feed go; `take` is not called any more. */
+  close(): void;
 }
 
 function openFrames(open: () => AsyncIterable<Feed>, filter: EventFilter): Frames {
@@ -105,6 +108,11 @@ function openFrames(open: () => AsyncIterable<Feed>, filter: EventFilter): Frame
   };
   return {
     ring: () => wakeUp(),
+    close: () => {
+      wakeUp();
+      // Also of a feed that nobody was waiting for.
+      feed?.return?.()?.catch(() => undefined);
+    },
     take: async (heartbeatMs) => {
       ask();
       if (arrived === undefined) await wait(heartbeatMs);
