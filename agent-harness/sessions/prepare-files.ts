@@ -4,9 +4,10 @@ import { errorNumber } from "../shared/errors.ts";
 import { findText, writeFileAtomic } from "../shared/files.ts";
 import type { PreparedFile } from "./provider.ts";
 
-/** Puts the files where a program expects them, before it is started; done twice, nothing changes. */
+/** Puts the files where a program expects them, before it is started; done twice, nothing changes. Their folders are made in any case. */
 export async function prepareFiles(files: readonly PreparedFile[]): Promise<void> {
   for (const file of files) {
+    await mkdir(dirname(file.path), { recursive: true, mode: 0o700 });
     if ("text" in file) await writeFileAtomic(file.path, file.text);
     else if ("copyOf" in file) await copy(file.copyOf, file.path);
     else if (await isThere(file.linkTo)) await link(file.linkTo, file.path);
@@ -22,7 +23,6 @@ async function copy(from: string, path: string): Promise<void> {
 }
 
 async function link(to: string, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const scratch = `${path}.${process.pid}.tmp`;
   await rm(scratch, { force: true });
   await symlink(to, scratch);

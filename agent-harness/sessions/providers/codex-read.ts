@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import type { JournalRecord } from "../journal.ts";
 import type { Reading } from "../provider.ts";
 import type { Update } from "../session.ts";
@@ -24,21 +25,26 @@ const written = ({ state, lines }: Lines, ...updates: Update[]): CodexReading =>
 export function readCodex(state: CodexState, record: JournalRecord): CodexReading {
   if (record.from === "started") return state.shared ? nothing(state) : written(openLines(state));
   if (record.from === "stdout") return readLine(state, record);
-  if (record.from === "stderr") return nothing({ ...state, complaint: complaintOf(state, record.line) });
+  if (record.from === "stderr") return nothing(complaintOf(state, record.line));
   if (record.from === "exited") return exited(state, record.code);
   return nothing(state);
 }
 
-const complaintOf = ({ complaint = "" }: CodexState, line: string): string => `${complaint}\n${line}`.slice(-1000);
+/** The first lines on its standard error, until it has begun. */
+const complaintOf = (state: CodexState, line: string): CodexState =>
+  state.thread === undefined ? { ...state, complaint: `${state.complaint ?? ""}${line}\n`.slice(0, 2000) } : state;
 
 /** A program that ended before it had a thread says why on its standard error, and nowhere else. */
 function exited(state: CodexState, code: number | null): CodexReading {
   if (state.thread !== undefined || code === 0 || state.complaint === undefined) return nothing(state);
-  return told(state, { type: "error", message: `codex did not start: ${plain(state.complaint).trim()}` });
+  return told(state, { type: "error", message: `codex did not start: ${plain(state.complaint)}` });
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of a log begin with one.
-const plain = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*m/g, "");
+/** Without colours, and without the list of its own functions. */
+const plain = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replace(/\n\s*Stack backtrace:[\s\S]*$/, "")
+    .trim();
 
 function readLine(state: CodexState, record: Stdout): CodexReading {
   const message = parseLine(record.line);
@@ -108,7 +114,7 @@ function opened(state: CodexState, result: Message): CodexReading {
   const id = asText(thread["id"]) ?? state.thread;
   if (id === undefined) return nothing(state);
   const file = asText(thread["path"]);
-  const { task, ...rest } = without(state, "opening", "turn");
+  const { task, ...rest } = without(state, "opening", "turn", "complaint");
   const after: CodexState = { ...rest, thread: id };
   const session: Update = { type: "provider_session", id, ...(file === undefined ? {} : { file }) };
   if (task !== undefined) return written(inputLines(after, task), session);

@@ -50,7 +50,7 @@ export type CodexState = {
   stopping?: boolean;
   /** What went wrong in this turn, as it was told. */
   failure?: string;
-  /** The last lines on its standard error, for when it does not even start. */
+  /** The first lines on its standard error, for when it does not even start. */
   complaint?: string;
 };
 

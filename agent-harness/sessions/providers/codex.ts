@@ -15,9 +15,13 @@ import { modelBase } from "./model-url.ts";
 
 const modelKeyVariable = "AGENT_HARNESS_MODEL_KEY";
 
-/** What codex may do without asking, in its own words. */
+/**
+ * What codex may do without asking, in its own words. `untrusted` asks for all that does more than read. What was allowed then
+ * runs outside of codex's sandbox, since in it neither the stack's services nor git's own folder can be reached, and it
+ * would have to ask a second time.
+ */
 const policies = {
-  ask: { approvalPolicy: "untrusted", sandbox: "workspace-write" },
+  ask: { approvalPolicy: "untrusted", sandbox: "danger-full-access" },
   edits: { approvalPolicy: "on-request", sandbox: "workspace-write" },
   all: { approvalPolicy: "never", sandbox: "danger-full-access" },
 } as const;
