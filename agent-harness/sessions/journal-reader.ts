@@ -1,5 +1,6 @@
 import { type FSWatcher, watch } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { dirname } from "node:path";
 import { errorNumber } from "../shared/errors.ts";
 import { type JournalRecord, journalRecord } from "./journal.ts";
 
@@ -87,6 +88,7 @@ class News implements Disposable {
   readonly #path: string;
   readonly #signal: AbortSignal;
   #watcher: FSWatcher | undefined;
+  #watched: string | undefined;
   #come: (() => void) | undefined;
   #came = false;
   readonly #tell = (): void => {
@@ -103,12 +105,22 @@ class News implements Disposable {
   /** From now on what happens is news. */
   expect(): void {
     this.#came = false;
-    if (this.#watcher !== undefined) return;
+    // Before it is there, its folder tells that it comes.
+    if (this.#watched !== this.#path && !this.#watch(this.#path) && this.#watched === undefined) {
+      this.#watch(dirname(this.#path));
+    }
+  }
+
+  #watch(path: string): boolean {
     try {
-      this.#watcher = watch(this.#path, { persistent: false }, this.#tell);
-      this.#watcher.on("error", () => undefined);
+      const watcher = watch(path, { persistent: false }, this.#tell);
+      watcher.on("error", () => undefined);
+      this.#watcher?.close();
+      [this.#watcher, this.#watched] = [watcher, path];
+      return true;
     } catch {
       // Not there yet, or the system watches enough files: it is looked at now and then.
+      return false;
     }
   }
 
@@ -116,7 +128,7 @@ class News implements Disposable {
   async come(): Promise<boolean> {
     if (!this.#came && !this.#signal.aborted) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#watcher === undefined ? lookMs / 10 : lookMs);
+        const timer = setTimeout(resolve, this.#watched === undefined ? lookMs / 10 : lookMs);
         this.#come = () => {
           clearTimeout(timer);
           resolve();
