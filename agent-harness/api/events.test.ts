@@ -136,9 +136,9 @@ test("events that are not kept any more are a gap that says which", async () => 
   await api.events.append([1, 2, 3, 4, 5].map((n) => event(n)));
   api.events.prune(3);
   const [gap, next] = await take(await follow(api, `${agent}?since=evt-1`), 2);
-  expect(gap).toMatchObject({ event: "stream_gap" });
-  expect(gap?.id).toBeUndefined();
+  expect(gap).toMatchObject({ event: "stream_gap", id: "evt-3" });
   expect(JSON.parse(gap?.data ?? "")).toEqual({
+    id: "evt-3",
     ts: expect.any(String),
     type: "stream_gap",
     project: "shop",
@@ -148,6 +148,17 @@ test("events that are not kept any more are a gap that says which", async () => 
     reason: "these events are not kept any more",
   });
   expect(next?.id).toBe("evt-4");
+});
+
+test("a client that is beyond the end of the log is told where the stream goes on", async () => {
+  const api = await open();
+  await api.events.append([event(1), event(2)]);
+  const reader = await follow(api, `${project}?since=evt-900`);
+  const [gap] = await take(reader, 1);
+  expect(gap).toMatchObject({ event: "stream_gap", id: "evt-2" });
+  expect(JSON.parse(gap?.data ?? "")).toMatchObject({ from: "evt-900", to: "evt-2", reason: "the log ends at 2" });
+  await api.events.append([event(3)]);
+  expect(ids(await take(reader, 1))).toEqual(["evt-3"]);
 });
 
 test("without news a heartbeat comes, with news none in between", async () => {

@@ -18,7 +18,7 @@ const answer = {
   schema: z.string(),
   description:
     "Frames with `id: evt-N`, `event: <type>` and the event's JSON as `data`. `heartbeat` comes every 15 s without news, " +
-    "`stream_gap {from, to, reason}` where events are not kept any more. Last-Event-ID counts like `since`.",
+    "`stream_gap {from, to, reason}` where events are missing: the stream goes on after `to`. Last-Event-ID counts like `since`.",
 } as const;
 
 /** Routes on which events are followed as they come. */
@@ -55,6 +55,7 @@ async function follow(parts: ApiParts, filter: EventFilter, since: string | unde
   const from = sinceOf(since, c.req.header("last-event-id")) ?? (await parts.events.head());
   const body = streamOf((signal) => parts.events.subscribe(filter, { since: from, signal }), {
     filter,
+    since: from,
     heartbeatMs: parts.heartbeatMs,
     stopping: parts.stopping,
     report: parts.report,

@@ -9,6 +9,8 @@ const chunkLength = 64 * 1024;
 const readyTurns = 8;
 
 export interface StreamOptions {
+  /** The id after which the stream begins. */
+  since: number;
   /** Whose events the feed has. */
   filter: EventFilter;
   heartbeatMs: number;
@@ -29,7 +31,7 @@ export function streamOf(
 ): ReadableStream<Uint8Array> {
   const { stopping, heartbeatMs } = options;
   const left = new AbortController();
-  const frames = openFrames(() => open(left.signal), options.filter);
+  const frames = openFrames(() => open(left.signal), options);
   const leave = (): void => {
     stopping.removeEventListener("abort", frames.ring);
     left.abort();
@@ -71,7 +73,8 @@ interface Frames {
   close(): void;
 }
 
-function openFrames(open: () => AsyncIterable<Feed>, filter: EventFilter): Frames {
+function openFrames(open: () => AsyncIterable<Feed>, { filter, since }: StreamOptions): Frames {
+  let cursor = since;
   let feed: AsyncIterator<Feed> | undefined;
   let arrived: { result: IteratorResult<Feed> } | { error: unknown } | undefined;
   let asking = false;
@@ -104,7 +107,11 @@ function openFrames(open: () => AsyncIterable<Feed>, filter: EventFilter): Frame
     arrived = undefined;
     if (what === undefined) return heartbeat;
     if ("error" in what) throw what.error;
-    return what.result.done ? undefined : frameOf(what.result.value, filter);
+    if (what.result.done) return undefined;
+    const one = what.result.value;
+    const gap = one.kind === "gap" ? jumpOf(one, cursor) : undefined;
+    cursor = one.kind === "event" ? one.event.id : (gap?.to ?? cursor);
+    return one.kind === "event" ? eventFrame(one.event) : gap && gapFrame(gap, filter);
   };
   return {
     ring: () => wakeUp(),
@@ -136,9 +143,7 @@ const comment = (text: string): string => `: ${text.replaceAll(/[\r\n]+/g, " ")}
 /** The frames of events: the same event goes to many. */
 const known = new WeakMap<StoredEvent, string>();
 
-function frameOf(one: Feed, filter: EventFilter): string {
-  if (one.kind === "gap") return gapFrame(one, filter);
-  const { event } = one;
+function eventFrame(event: StoredEvent): string {
   let frame = known.get(event);
   if (frame === undefined) {
     frame = `id: ${eventIdText(event.id)}\nevent: ${event.type}\ndata: ${JSON.stringify(eventJson(event))}\n\n`;
@@ -147,9 +152,20 @@ function frameOf(one: Feed, filter: EventFilter): string {
   return frame;
 }
 
-/** Without an id: where the stream goes on is told by the next event. */
-function gapFrame({ from, to, reason }: Extract<Feed, { kind: "gap" }>, filter: EventFilter): string {
-  const ids = { from: eventIdText(from), to: eventIdText(to) };
-  const data = { ts: new Date().toISOString(), ...filter, type: "stream_gap", ...ids, reason };
-  return `event: stream_gap\ndata: ${JSON.stringify(data)}\n\n`;
+type Gap = Extract<Feed, { kind: "gap" }>;
+
+/**
+ * A gap as a client uses it: whichever it is, the stream goes on after `to`. Of a client that was beyond the end of the log,
+ * which knows of events that this log does not have, that is the log's end, which is before where it was.
+ */
+function jumpOf({ from, to, reason }: Gap, cursor: number): Gap {
+  const isBeyond = from <= cursor;
+  return isBeyond ? { kind: "gap", from: to, to: from - 1, reason } : { kind: "gap", from, to, reason };
+}
+
+function gapFrame({ from, to, reason }: Gap, filter: EventFilter): string {
+  const id = eventIdText(to);
+  const head = { id, ts: new Date().toISOString(), ...filter, type: "stream_gap" };
+  const data = { ...head, from: eventIdText(from), to: id, reason };
+  return `id: ${id}\nevent: stream_gap\ndata: ${JSON.stringify(data)}\n\n`;
 }

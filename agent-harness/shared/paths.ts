@@ -48,8 +48,8 @@ export interface HomePaths {
   sessions: string;
   /** The socket of our tmux server. */
   tmux: string;
-  /** Where the HTTP API listens; there while one does. */
-  api: string;
+  /** Events that wait for Postgres to come back. */
+  spool: string;
   /** The key that webhooks are signed with. */
   webhookSecret: string;
 }
@@ -76,7 +76,7 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     sessions: join(home, "sessions"),
     tmux: join(home, "tmux", "server"),
     apiToken: join(home, "api-token"),
-    api: join(home, "api.json"),
+    spool: join(home, "spool"),
     webhookSecret: join(home, "webhook-secret"),
   };
 }

@@ -49,7 +49,10 @@ export function eventLogDouble(): EventLogDouble {
     log.open += 1;
     let cursor = since;
     try {
-      if (cursor + 1 < lowest) {
+      if (cursor > log.all.length) {
+        yield { kind: "gap", from: log.all.length + 1, to: cursor, reason: `the log ends at ${log.all.length}` };
+        cursor = log.all.length;
+      } else if (cursor + 1 < lowest) {
         yield { kind: "gap", from: cursor + 1, to: lowest - 1, reason: "these events are not kept any more" };
         cursor = lowest - 1;
       }
