@@ -20,6 +20,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of spawned) child.kill("SIGKILL");
   for (const pid of pids) if (isRunning(pid)) process.kill(pid, "SIGKILL");
+  await Promise.all(pids.map(untilGone));
   await keepers[Symbol.asyncDispose]();
 });
 

@@ -120,7 +120,7 @@ export const tmuxTarget = (session: string): string => `${tmuxSessionName(sessio
 /** With `=` a name is taken as it is, and not as the beginning of another one. */
 const paneOf = ({ window }: TmuxTarget): string => (window.startsWith("%") ? window : `=${tmuxTarget(window)}`);
 
-const absent = /no server running|error connecting to|can't find|no such|lost server|server exited/i;
+const absent = /no server running|error connecting to|can't find|no current target|no such|lost server|server exited/i;
 
 async function found(target: TmuxTarget, args: readonly string[]): Promise<boolean> {
   try {
