@@ -41,6 +41,8 @@ export interface Trial extends AsyncDisposable {
   input(text: string): Promise<void>;
   respond(answer: Answer, pending?: Pending): Promise<void>;
   interrupt(): Promise<void>;
+  /** Presses keys in the terminal, as a person there would. */
+  press(...keys: string[]): Promise<void>;
   /** Ends the program and all below it, and starts it again with the provider's own id of the session. */
   resume(task?: string): Promise<void>;
   /** Ends the program and all below it. */
@@ -252,6 +254,11 @@ class ProviderTrial implements Trial {
 
   async interrupt(): Promise<void> {
     await this.#deliver(this.#way.interrupt(this.#state), "be interrupted");
+  }
+
+  async press(...keys: string[]): Promise<void> {
+    if (this.#terminal === undefined) throw new Error("There is no terminal.");
+    await this.#terminal.keys(keys);
   }
 
   async resume(task?: string): Promise<void> {
