@@ -234,6 +234,8 @@ describe("connections cut by the server", () => {
   test("all of them, again and again: each event is in the log once, in order", async () => {
     const store = await here.open();
     const watching = subscribers(store, 5);
+    await store.events.append([news(0)]);
+    await watching.all(1);
     let done = false;
     const cutting = (async () => {
       while (!done) await cut();
@@ -245,9 +247,9 @@ describe("connections cut by the server", () => {
     await cutting;
     expect(spooled).toBeGreaterThan(0);
     await until("nothing waits", async () => (await waiting()).length === 0);
-    expect(await inLog(store)).toEqual(sent);
-    await watching.all(100);
-    expect(watching.seen).toEqual(Array.from({ length: 5 }, () => sent));
+    expect(await inLog(store)).toEqual([0, ...sent]);
+    await watching.all(101);
+    expect(watching.seen).toEqual(Array.from({ length: 5 }, () => [0, ...sent]));
     await watching.stop();
   });
 });
