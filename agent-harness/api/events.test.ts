@@ -176,6 +176,9 @@ test("a client that leaves ends its subscription", async () => {
   await until("it is open", () => api.events.open === 1);
   await reader[Symbol.asyncDispose]();
   await until("it is closed", () => api.events.open === 0);
+  // One more request, after which whatever went wrong with the stream has been told.
+  await api.ask("GET", "/health");
+  expect(api.reported).toEqual([]);
 });
 
 test("HEAD opens no subscription", async () => {

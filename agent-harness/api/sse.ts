@@ -39,6 +39,8 @@ export function streamOf(
   };
   const give = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     const text = stopping.aborted ? undefined : await frames.take(heartbeatMs);
+    // The client has gone: there is nothing any more that could be written to.
+    if (left.signal.aborted) return;
     if (text !== undefined && !stopping.aborted) return controller.enqueue(Buffer.from(text));
     controller.enqueue(Buffer.from(comment("the stream ends; come back with the last id")));
     controller.close();
@@ -52,6 +54,7 @@ export function streamOf(
       },
       pull: (controller) =>
         give(controller).catch((error: unknown) => {
+          if (left.signal.aborted) return;
           options.report(error);
           controller.enqueue(Buffer.from(comment(`the stream ends: ${errorText(error)}`)));
           controller.close();

@@ -1,4 +1,19 @@
+import type { Sessions, Webhooks } from "../sessions/index.ts";
 import type { Progress } from "../shared/progress.ts";
+import type { EventLog } from "../store/index.ts";
+
+/** Serves the HTTP API, which is another door: whoever starts the program gives it, since doors do not know each other. */
+export type OpenApi = (options: {
+  sessions: Sessions;
+  events: EventLog;
+  webhooks: Webhooks;
+  token: string;
+  version: string;
+  tmuxAvailable: () => Promise<boolean>;
+  report: (error: unknown) => void;
+  host: string;
+  port: number;
+}) => Promise<{ url: string; stop(): Promise<void> }>;
 
 /** What a command gets besides its own arguments. */
 export interface CommandContext {
@@ -12,6 +27,8 @@ export interface CommandContext {
   json: boolean;
   stdout: (text: string) => void;
   stderr: (text: string) => void;
+  /** Absent where the program was started without it. */
+  openApi?: OpenApi;
 }
 
 /** The options of one call, by commander's camel-cased names. */

@@ -1,4 +1,4 @@
-import type { Command, CommandContext, Options } from "./command.ts";
+import type { Command, CommandContext, OpenApi, Options } from "./command.ts";
 import { jsonText } from "./output.ts";
 import { withProgress } from "./progress.ts";
 
@@ -11,6 +11,7 @@ export interface MainOptions {
   /** Whether stderr is a terminal on which a list may move. */
   live?: boolean;
   interactive?: boolean;
+  openApi?: OpenApi;
 }
 
 /** The same, with places to print to. */
@@ -57,5 +58,6 @@ function contextOf(
     json,
     stdout: streams.stdout,
     stderr: streams.stderr,
+    ...(streams.openApi === undefined ? {} : { openApi: streams.openApi }),
   };
 }

@@ -3,6 +3,7 @@ import type { MainOptions } from "./execute.ts";
 import { main, reportError } from "./main.ts";
 import { agentProgram, harnessProgram, splitAgentId, verifyProgram } from "./programs.ts";
 
+export type { OpenApi } from "./command.ts";
 export { agentProgram, harnessProgram, verifyProgram } from "./programs.ts";
 
 /** Runs `agent-harness`; returns the exit code. */

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
@@ -131,6 +131,10 @@ export function packageRoot(from: string = dirname(fileURLToPath(import.meta.url
   if (parent === from) throw new HarnessError("INTERNAL", "The package's own package.json was not found.");
   return packageRoot(parent);
 }
+
+/** The version of the installed package. */
+export const packageVersion = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
 
 /** A file of `templates/`, by its name; absolute. */
 export const templatePath = (name: string): string => join(packageRoot(), "templates", name);
