@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseAgentId } from "../shared/names.ts";
 import { nearest } from "../shared/nearest.ts";
-import { packageRoot } from "../shared/paths.ts";
+import { packageVersion } from "../shared/paths.ts";
 import { selectStack, whileUsing } from "../stacks/index.ts";
 import { env, mail, slowQueriesCommand } from "./agent/data.ts";
 import { exec } from "./agent/exec.ts";
@@ -12,6 +10,7 @@ import type { Command } from "./command.ts";
 import { completeCommand, completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { conflictsCommand } from "./conflicts.ts";
+import { dispatchCommand } from "./dispatch.ts";
 import { doctorCommand } from "./doctor.ts";
 import { gcCommand } from "./gc.ts";
 import {
@@ -26,6 +25,7 @@ import { launchAllCommand, launchCommand, resetCommand } from "./launch.ts";
 import { logsCommand } from "./logs.ts";
 import type { Program } from "./main.ts";
 import { reaperCommand } from "./reaper.ts";
+import { serveCommand } from "./serve.ts";
 import { setupCommand } from "./setup.ts";
 import { snapshotDropCommand, snapshotListCommand, snapshotRestoreCommand, snapshotSaveCommand } from "./snapshot.ts";
 import { homeOf } from "./stack-command.ts";
@@ -36,9 +36,6 @@ import { usage } from "./usage.ts";
 import { verifyCommand } from "./verify.ts";
 import { worktreeEmptyTrash } from "./worktree.ts";
 
-const version = (): string =>
-  (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
-
 const names = { harness: "agent-harness", agent: "agent-cli", verify: "verify" } as const;
 
 /** `agent-harness`: everything about the machine and its stacks. */
@@ -46,7 +43,7 @@ export const harnessProgram = (): Program => ({
   name: names.harness,
   takesConfig: true,
   description: "Gives every coding agent on this machine a development environment of its own.",
-  version: version(),
+  version: packageVersion(),
   commands: [
     setupCommand,
     launchCommand,
@@ -57,6 +54,8 @@ export const harnessProgram = (): Program => ({
     statusCommand,
     logsCommand,
     conflictsCommand,
+    serveCommand,
+    dispatchCommand,
     verifyCommand,
     snapshotSaveCommand,
     snapshotRestoreCommand,
@@ -114,7 +113,7 @@ export const agentProgram = (): Program => ({
   name: names.agent,
   description:
     "Works on one agent's stack: agent-cli [id] <command>. Without an id: AGENT_ID, or the stack of this folder.",
-  version: version(),
+  version: packageVersion(),
   commands: agentCommands.map(inUse),
   passThrough: ["exec"],
 });
@@ -123,7 +122,7 @@ export const agentProgram = (): Program => ({
 export const verifyProgram = (): Program => ({
   name: names.verify,
   description: verifyCommand.summary,
-  version: version(),
+  version: packageVersion(),
   commands: [verifyCommand],
 });
 

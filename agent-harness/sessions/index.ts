@@ -1,4 +1,10 @@
 /** The door of sessions/: coding agents that run, what they ask and say, and who is told. */
+
+export type { AgentView, HarnessClient, NewAgent, ProjectView, StreamItem, StreamRequest } from "./dispatch/client.ts";
+export type { DispatchError } from "./dispatch/error-log.ts";
+export { type DispatchRequest, dispatchInputs, readRequest, timeoutInputs } from "./dispatch/inputs.ts";
+export { type DispatchReport, type ReportedAgent, reportOfRefusal } from "./dispatch/report.ts";
+export { type DispatchOptions, dispatch, type HintSource } from "./dispatch.ts";
 export { type OpenSessionsOptions, openSessions } from "./open-sessions.ts";
 export {
   type Answer,
@@ -24,6 +30,7 @@ export type {
   Sessions,
   Subscription,
 } from "./sessions.ts";
+export { tmuxAvailable } from "./tmux.ts";
 export {
   deliveryIdOf,
   type MachineWebhook,

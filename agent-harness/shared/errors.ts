@@ -99,6 +99,7 @@ export const errorCodes = {
   TMUX_UNAVAILABLE: "unavailable",
   TMUX_ERROR: "unavailable",
   KEEPER_GONE: "unavailable",
+  API_UNREACHABLE: "unavailable",
   // timeout
   TIMEOUT: "timeout",
   // bug
