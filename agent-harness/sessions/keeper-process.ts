@@ -137,7 +137,7 @@ export class Keeper {
   }
 
   readonly #answer: Answerer = async (request, asker) => {
-    if ("hook" in request) return await this.#hook(request, asker.closed);
+    if ("hook" in request) return await this.#hook(request, asker.gone);
     if ("status" in request) return { status: this.#status() };
     await this.#running;
     if ("end" in request) {
@@ -196,7 +196,7 @@ export class Keeper {
     this.#journal.append({ from: "stdin", key, line });
   }
 
-  async #hook(request: Record<string, unknown>, closed: Promise<void>): Promise<unknown> {
+  async #hook(request: Record<string, unknown>, gone: Promise<void>): Promise<unknown> {
     const { hook, wait } = request;
     if (typeof wait !== "string") {
       this.#journal.append({ from: "hook", data: hook ?? null });
@@ -205,7 +205,7 @@ export class Keeper {
     const answered = new Promise((resolve) => this.#waiting.set(wait, resolve));
     const mine = this.#waiting.get(wait);
     this.#journal.append({ from: "hook", data: hook ?? null });
-    const answer = await Promise.race([answered, closed.then(() => ({})), this.#ended.then(() => ({}))]);
+    const answer = await Promise.race([answered, gone.then(() => ({})), this.#ended.then(() => ({}))]);
     if (this.#waiting.get(wait) === mine) this.#waiting.delete(wait);
     return answer;
   }

@@ -15,8 +15,8 @@ const lastAnswersMs = 1000;
 
 /** Who asked. */
 export interface Asker {
-  /** Settles when the connection is closed. */
-  closed: Promise<void>;
+  /** Settles when the asker has closed its side, or is gone: then nobody waits for an answer that is long in coming. */
+  gone: Promise<void>;
 }
 
 /** Listens; what an earlier keeper left there is taken away. */
@@ -54,10 +54,12 @@ async function listening(server: Server, path: string): Promise<void> {
 
 function serve(socket: Socket, answer: Answerer): () => Promise<void> {
   const lines = new LineSplitter();
-  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  const gone = new Promise<void>((resolve) => {
+    for (const event of ["end", "close"] as const) socket.once(event, () => resolve());
+  });
   let before = Promise.resolve();
   const take = (line: string): void => {
-    const given = reply(line, answer, { closed });
+    const given = reply(line, answer, { gone });
     before = before.then(async () => {
       const text = await given;
       if (socket.writable) socket.write(`${text}\n`);

@@ -1,4 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { isRunning } from "../shared/process-tree.ts";
 import {
@@ -131,36 +133,50 @@ test("hooks are answered at once, those that wait when somebody answers", async 
   await keepers.start(place, { backend });
   const client = await keepers.connect(place);
   await client.hook({ event: "Stop" });
-  const hook = fetchHook(place.socket, { hook: { event: "Ask" }, wait: "w1" });
+  await using waiting = await sendLine(place.socket, { hook: { event: "Ask" }, wait: "w1" });
   await until("it waits", async () => (await client.status()).waiting.includes("w1"));
   expect(await client.deliver({ wait: "w1", answer: { behavior: "allow" } }, "a1")).toBe(true);
-  expect(JSON.parse(await hook)).toEqual({ behavior: "allow" });
+  expect(JSON.parse(await waiting.answer)).toEqual({ behavior: "allow" });
   expect(await client.answer("w1", {}, "a1")).toBe(false);
   await expect(client.answer("w1", {}, "a2")).rejects.toMatchObject({ code: "PENDING_STALE" });
   const data = (await journalOf(place)).flatMap((one) => (one.from === "hook" ? [one.data] : []));
   expect(data).toEqual([{ event: "Stop" }, { event: "Ask" }]);
 });
 
-/** One line to a socket, as a hook sends it, and the answer. */
-async function fetchHook(path: string, request: unknown): Promise<string> {
-  const { connect } = await import("node:net");
+test("a hook that has gone waits no more, whatever it said last", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  const waiting = await sendLine(place.socket, { hook: { event: "Ask" }, wait: "w1" });
+  await until("it waits", async () => (await client.status()).waiting.includes("w1"));
+  waiting.say({ hook: { event: "Settled" } });
+  await waiting[Symbol.asyncDispose]();
+  await until("it has gone", async () => (await client.status()).waiting.length === 0);
+  await expect(client.answer("w1", {}, "a1")).rejects.toMatchObject({ code: "PENDING_STALE" });
+  expect((await journalOf(place)).filter((one) => one.from === "hook")).toHaveLength(2);
+});
+
+/** Sends one line to a socket, as a hook does, and waits for one. */
+async function sendLine(path: string, request: unknown) {
   const socket = connect(path);
-  socket.end(`${JSON.stringify(request)}\n`);
-  let text = "";
-  for await (const chunk of socket) text += String(chunk);
-  return text;
+  await once(socket, "connect");
+  const say = (line: unknown): void => void socket.write(`${typeof line === "string" ? line : JSON.stringify(line)}\n`);
+  say(request);
+  const answer = once(socket, "data").then(([chunk]) => String(chunk));
+  const close = async (): Promise<void> => {
+    const closed = once(socket, "close");
+    socket.end();
+    await closed;
+  };
+  return { say, answer, [Symbol.asyncDispose]: close };
 }
 
 test("what is no request is refused, and nothing breaks", async () => {
   const place = keepers.place();
   await keepers.start(place, { backend });
   for (const text of ["{", "7", '{"write":"x"}', '{"write":"a\\nb","key":"k"}', '{"paste":"x","key":"k"}', "\u0000"]) {
-    const { connect } = await import("node:net");
-    const socket = connect(place.socket);
-    socket.end(`${text}\n`);
-    let answer = "";
-    for await (const chunk of socket) answer += String(chunk);
-    expect(JSON.parse(answer)).toEqual({ error: expect.any(String) });
+    await using asked = await sendLine(place.socket, text);
+    expect(JSON.parse(await asked.answer)).toEqual({ error: expect.any(String) });
   }
   expect((await (await keepers.connect(place)).status()).state).toBe("running");
 });
@@ -243,7 +259,6 @@ test("a program that is not there, a folder that is not there", async () => {
 
 test("a keeper that cannot work says why", async () => {
   const place = keepers.place();
-  const { mkdir } = await import("node:fs/promises");
   await mkdir(place.journal, { recursive: true });
   await expect(keepers.start(place, { backend })).rejects.toThrow(/EISDIR/);
   expect(await readFile(place.log, "utf8")).toContain("EISDIR");
@@ -256,7 +271,6 @@ test("lines that repeat are left out, files are followed", async () => {
   await keepers.start(place, plan);
   const client = await keepers.connect(place);
   await client.write("again and again", "a");
-  const { mkdir } = await import("node:fs/promises");
   await mkdir(`${place.folder}/logs-1`);
   await client.write("append first", "b");
   await until("the line is there", async () => (await linesOf(place, "file")).includes("first"));
