@@ -68,6 +68,8 @@ export interface ApiDouble extends AsyncDisposable {
   streams(): number;
   /** From now on events are kept, and replayed, but told to nobody who is there. */
   silence(on: boolean): void;
+  /** Cuts every stream and counts events from 1 again, as a server does that keeps none. */
+  restart(): void;
   /** Events up to now are forgotten: who asks for them gets a gap. */
   forget(): void;
 }
@@ -118,6 +120,10 @@ export async function openApiDouble(options: DoubleOptions = {}): Promise<ApiDou
     streams: () => streams.size,
     silence: (on) => {
       state.silent = on;
+    },
+    restart: () => {
+      double.dropStreams();
+      events.length = 0;
     },
     forget: () => {
       state.forgotten = events.length;
@@ -196,7 +202,7 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
   const trouble = options.trouble?.(asked);
   if (trouble === "hang") return;
   if (trouble === "cut") return void response.socket?.destroy();
-  const refused = typeof trouble === "object" ? trouble : undefined;
+  const refused = typeof trouble === "object" ? { ...refusal(trouble.status, trouble.error), ...trouble } : undefined;
   const [path = "", query] = route.split("?");
   const told =
     refused ??
