@@ -25,12 +25,7 @@ export interface Created {
 }
 
 /** Stores a new session, with all that can be known to be wrong found out before; whoever has its lease starts it. */
-export async function storeSession(
-  context: Context,
-  projectName: string,
-  request: CreateSession,
-  leaseMs: number,
-): Promise<Created> {
+export async function storeSession(context: Context, projectName: string, request: CreateSession): Promise<Created> {
   const project = await getProject(context.store, projectName);
   const provider = getProvider(context, request.provider);
   const { name } = request;
@@ -51,7 +46,7 @@ export async function storeSession(
     const id = await add(tx, request, (chosen) =>
       newRow(context, { id: chosen, project, request, runIn, cwd: place.cwd }),
     );
-    await tx.leases.claim(id, context.owner, leaseMs);
+    await tx.leases.claim(id, context.owner, context.settings.limits.leaseMs);
     const data = { provider: provider.name, runIn, task: request.task };
     const [event] = await tx.append([{ type: "agent_started", project: projectName, agentId: id, data }]);
     const created = { id, lastEventId: event?.id ?? 0 };

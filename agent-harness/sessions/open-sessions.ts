@@ -9,7 +9,7 @@ import { presentProject, presentSession } from "./present.ts";
 import { changeProject, createProject, getProject } from "./project.ts";
 import type { Provider } from "./provider.ts";
 import { everyProvider } from "./providers/index.ts";
-import { leaseMs, newOwner, takeFree, takeLingering, tickMs } from "./recover.ts";
+import { newOwner, takeFree, takeLingering } from "./recover.ts";
 import { getSession, giveAnswer, giveInput, interruptTurn, markDeleted } from "./respond.ts";
 import type { ProviderName } from "./session.ts";
 import type { CreateSession, Session, Sessions } from "./sessions.ts";
@@ -50,11 +50,18 @@ export async function openSessions(options: OpenSessionsOptions): Promise<Sessio
 /** Events after which the daemon that has the session has to look at it. */
 const wakes = new Set(["input_sent", "pending_resolved", "abort_sent"]);
 
+/** How long an idempotency key is remembered. */
+const keyHours = 7 * 24;
+
+/** How often in the time of a lease it is renewed, and free ones are looked for. */
+const leasePart = 10;
+
 class Daemon implements Sessions {
   readonly #context: Context;
   readonly #supervisors = new Map<string, Supervisor>();
   readonly #stop = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
+  #forgotAt = 0;
 
   constructor(context: Context) {
     this.#context = context;
@@ -65,14 +72,19 @@ class Daemon implements Sessions {
     this.#loops = Promise.all([this.#keepLeases(), this.#listen()]);
   }
 
+  get #leaseMs(): number {
+    return this.#context.settings.limits.leaseMs;
+  }
+
   #supervise(id: string): Supervisor {
     const known = this.#supervisors.get(id);
     if (known !== undefined) return known;
     const supervisor = new Supervisor(this.#context, id);
     this.#supervisors.set(id, supervisor);
-    void supervisor.done.then(() => {
+    const forget = (): void => {
       if (this.#supervisors.get(id) === supervisor) this.#supervisors.delete(id);
-    });
+    };
+    supervisor.done.then(forget, forget);
     return supervisor;
   }
 
@@ -80,23 +92,31 @@ class Daemon implements Sessions {
   async #attend(id: string): Promise<void> {
     const known = this.#supervisors.get(id);
     if (known !== undefined) known.wake();
-    else if (await this.#context.store.leases.claim(id, this.#context.owner, leaseMs)) this.#supervise(id);
+    else if (await this.#context.store.leases.claim(id, this.#context.owner, this.#leaseMs)) this.#supervise(id);
   }
 
   async #keepLeases(): Promise<void> {
     const { store, owner } = this.#context;
     while (!this.#stop.signal.aborted) {
-      await this.#pause(tickMs);
+      await this.#pause(this.#leaseMs / leasePart);
       if (this.#stop.signal.aborted) return;
       try {
-        const ours = new Set(await store.leases.renew(owner, leaseMs));
+        const ours = new Set(await store.leases.renew(owner, this.#leaseMs));
         for (const [id, supervisor] of this.#supervisors) if (!ours.has(id)) supervisor.wake();
         for (const id of ours) this.#supervise(id);
         for (const id of await takeFree(this.#context)) this.#supervise(id);
+        await this.#forgetKeys();
       } catch (error) {
         this.#context.report(error, "");
       }
     }
+  }
+
+  /** Nobody tries the same again after days. */
+  async #forgetKeys(): Promise<void> {
+    if (Date.now() - this.#forgotAt < 3_600_000) return;
+    this.#forgotAt = Date.now();
+    await this.#context.store.idempotency.prune(keyHours);
   }
 
   /** What other daemons were asked for about our sessions is in the log. */
@@ -110,7 +130,7 @@ class Daemon implements Sessions {
         }
       } catch (error) {
         this.#context.report(error, "");
-        await this.#pause(tickMs);
+        await this.#pause(this.#leaseMs / leasePart);
       }
     }
   }
@@ -143,7 +163,7 @@ class Daemon implements Sessions {
   async create(project: string, request: CreateSession): Promise<{ session: Session; lastEventId: number }> {
     const context = this.#context;
     context.settings = await readSettings(context.paths, context.env);
-    const { id, lastEventId, fresh } = await storeSession(context, project, request, leaseMs);
+    const { id, lastEventId, fresh } = await storeSession(context, project, request);
     if (fresh) await this.#start(project, id, request);
     else await this.#attend(id);
     return { session: await this.get(project, id), lastEventId };
@@ -190,7 +210,7 @@ class Daemon implements Sessions {
   }
 
   async delete(project: string, id: string): Promise<void> {
-    await markDeleted(this.#context, { project, id }, leaseMs);
+    await markDeleted(this.#context, { project, id });
     for (;;) {
       const supervisor = this.#supervise(id);
       supervisor.wake();

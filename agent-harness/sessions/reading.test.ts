@@ -35,7 +35,9 @@ describe("a record of the journal", () => {
     expect(draft.writes).toEqual([{ key: "1:0", line: '{"input":"say hello"}' }]);
     expect(eventsOf(draft)).toEqual(["→processing", "output", "→idle"]);
     expect(draft.events[0]?.data).toEqual({ from: "starting", to: "processing", source: "protocol" });
-    expect(draft.messages).toEqual([{ id: "m1", at: 3000, role: "assistant", text: "hello", finishReason: null }]);
+    expect(draft.messages).toEqual([
+      { id: "m1", at: 3000, role: "assistant", text: "hello", finishReason: null, source: "protocol" },
+    ]);
   });
 
   test("announces the rest with the last message, once, with an id that follows from the end of the turn", () => {

@@ -10,10 +10,6 @@ import { findKeeper } from "./session-folder.ts";
  * this machine is ended at once, so that a restart goes on where it stopped without a wait.
  */
 
-/** How long a lease holds, and how often it is renewed and free ones are looked for, in ms. */
-export const leaseMs = 20_000;
-export const tickMs = 2000;
-
 /** A name for this run of the daemon, which tells others on this machine whether it lives. */
 export async function newOwner(): Promise<string> {
   const started = (await startTimeOf(process.pid)) ?? "";
@@ -27,16 +23,17 @@ async function isDead(owner: string): Promise<boolean> {
 }
 
 /** Takes the sessions that nobody looks after and returns their ids; those that have ended are left to rest. */
-export async function takeFree({ store, owner }: Context): Promise<string[]> {
+export async function takeFree({ store, owner, settings }: Context): Promise<string[]> {
   for (const other of await leaseOwners(store)) {
     if (other !== owner && (await isDead(other))) await store.leases.release(other);
   }
-  return await store.leases.claimFree(owner, leaseMs, { except: ["exited"] });
+  return await store.leases.claimFree(owner, settings.limits.leaseMs, { except: ["exited"] });
 }
 
 /** The same for sessions that said that they are over while their program goes on; looked for once, when a daemon starts. */
 export async function takeLingering(context: Context): Promise<string[]> {
   const { store, owner } = context;
+  const { leaseMs } = context.settings.limits;
   const taken: string[] = [];
   for (const row of await store.sessions.list()) {
     if (row.status !== "exited" || row.leaseOwner !== undefined) continue;

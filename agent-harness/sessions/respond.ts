@@ -76,11 +76,7 @@ export async function interruptTurn(context: Context, where: { project: string; 
 }
 
 /** Marks a session for its end, and takes its lease from whoever has it: what is deleted has one owner, the one who deletes. */
-export async function markDeleted(
-  context: Context,
-  { project, id }: { project: string; id: string },
-  leaseMs: number,
-): Promise<void> {
+export async function markDeleted(context: Context, { project, id }: { project: string; id: string }): Promise<void> {
   const found = await context.store.transaction(async (tx) => {
     const row = await tx.sessions.lock(id);
     if (row?.project !== project) return false;
@@ -88,7 +84,7 @@ export async function markDeleted(
     draft.memory.deleting = true;
     await saveDraft(tx, context, { row, draft });
     if (row.leaseOwner !== undefined) await tx.leases.release(row.leaseOwner, [id]);
-    await tx.leases.claim(id, context.owner, leaseMs);
+    await tx.leases.claim(id, context.owner, context.settings.limits.leaseMs);
     return true;
   });
   if (!found) await missing(context, project, id);

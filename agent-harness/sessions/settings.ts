@@ -42,6 +42,8 @@ const limits = z.strictObject({
   interruptMs: ms.default(15_000),
   /** At rest without new input; then a program that can be resumed is ended. */
   idleMs: ms.default(8 * 3_600_000),
+  /** For how long a daemon has a session without saying so again; then another one takes it. */
+  leaseMs: z.int().min(500).default(20_000),
   /** From SIGTERM to SIGKILL. */
   graceMs: ms.default(3_000),
   /** Without news from the session's log before its last message counts as the last one, in tmux. */

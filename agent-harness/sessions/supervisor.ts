@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { asHarnessError, HarnessError } from "../shared/errors.ts";
+import { whileUsing } from "../stacks/index.ts";
 import type { StoredSession } from "../store/index.ts";
 import { decide, isResumable } from "./commands.ts";
 import { type Context, placeOf, wayOf } from "./context.ts";
@@ -14,6 +15,7 @@ import { hasLeftovers, noteFailedLaunch, noteLoss, noteOwedInput } from "./losse
 import type { Draft } from "./memory.ts";
 import { endSession } from "./process-end.ts";
 import { readRecord } from "./reading.ts";
+import { isTerminal, type SessionStatus } from "./session.ts";
 import { findKeeper } from "./session-folder.ts";
 import { finalize } from "./transitions.ts";
 import { Bell, Deferred } from "./waiting.ts";
@@ -32,6 +34,8 @@ export class NotOurs extends Error {}
 const lookMs = 1000;
 /** How many records go into one transaction. */
 const batchSize = 256;
+/** How often the stack of a session that works is marked as used, in ms. */
+const stackUseMs = 20_000;
 const backoffMs = { first: 200, most: 5000 };
 
 /** One session's supervisor. It begins at once. */
@@ -58,6 +62,7 @@ export class Supervisor {
   readonly #bell = new Bell();
   /** The key of the command that was given last; what came of it is in the journal. */
   #given: string | undefined;
+  #usedStackAt = 0;
 
   constructor(context: Context, id: string) {
     this.#context = context;
@@ -288,6 +293,7 @@ export class Supervisor {
     const row = this.#current;
     const { limits } = this.#context.settings;
     const now = Date.now();
+    await this.#useStack(row, now);
     if (isQuiet(memoryOf(row), limits.quietMs, now)) {
       await this.#change((draft) => finalize(draft, now));
       return true;
@@ -302,6 +308,13 @@ export class Supervisor {
     if (row.status === "exited" || (await findKeeper(placeOf(this.#context, this.id))) !== undefined) return false;
     await this.#missing();
     return true;
+  }
+
+  /** A stack on which a session works is in use, and is not stopped for want of that. */
+  async #useStack({ stack, status }: StoredSession, now: number): Promise<void> {
+    if (stack === undefined || isTerminal(status as SessionStatus) || now - this.#usedStackAt < stackUseMs) return;
+    this.#usedStackAt = now;
+    await whileUsing(this.#context.paths, stack, async () => undefined);
   }
 
   async #isOver(): Promise<boolean> {

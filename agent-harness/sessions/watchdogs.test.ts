@@ -12,6 +12,7 @@ const limits = {
   exitMs: 3000,
   interruptMs: 500,
   idleMs: 5000,
+  leaseMs: 1000,
   graceMs: 100,
   quietMs: 100,
 };

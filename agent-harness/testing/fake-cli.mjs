@@ -87,7 +87,11 @@ const steps = {
   fail: (message) => {
     throw new Error(message);
   },
-  exit: (code) => process.exit(Number(code)),
+  exit: async (code) => {
+    // What was told has to arrive.
+    await new Promise((resolve) => (socket ?? process.stdout).write("\n", resolve));
+    process.exit(Number(code));
+  },
 };
 
 async function work(text) {
