@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type PG from "pg";
 import { errorNumber, HarnessError } from "../shared/errors.ts";
 import { explain, isUnavailable, newPool, type Rows, runOn, type Sql, type StorePlace } from "./sql.ts";
@@ -54,6 +55,8 @@ async function transaction<T>(pool: PG.Pool, place: StorePlace, work: (sql: Sql)
     } catch (error) {
       // A deadlock or a conflict between transactions: the server has taken this one back whole.
       if (!["40P01", "40001"].includes(errorNumber(error) ?? "") || attempt === attempts) throw error;
+      // The other one has to be woken first, or they meet again at the same place.
+      await delay(Math.random() * 20 * 2 ** attempt);
     }
   }
 }

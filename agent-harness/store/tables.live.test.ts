@@ -227,7 +227,8 @@ describe("transactions", () => {
         await tx.query("UPDATE harness.sessions SET reason = reason || 'x' WHERE id = $1", [second]);
       });
     await Promise.all([change("a", "b"), change("b", "a")]);
-    expect(met).toBe(3);
+    // The third time is the server's victim, which tries again.
+    expect(met).toBeGreaterThan(2);
     expect((await store.sessions.list()).map(({ reason }) => reason)).toEqual(["xx", "xx"]);
   });
 
