@@ -10,10 +10,7 @@ test("it listens on loopback only, and refuses to listen elsewhere", async () =>
   const { api } = await openTestApi();
   expect(await listenersOn([api.port])).toEqual([{ port: api.port, loopback: true }]);
   for (const host of ["0.0.0.0", "::", "192.168.1.1", "example.org"]) {
-    await expect(openTestApi({ host })).rejects.toMatchObject({
-      code: "USAGE",
-      hint: expect.stringContaining("ssh -L"),
-    });
+    await expect(openTestApi({ host })).rejects.toThrow("it listens on loopback only");
   }
 });
 

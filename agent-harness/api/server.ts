@@ -1,9 +1,10 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, isIP, type Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { asHarnessError, errorNumber, errorText, HarnessError } from "../shared/errors.ts";
+import { isLoopback } from "../shared/loopback.ts";
 import { buildApp } from "./app.ts";
 import { envelopeOf, errorReply } from "./errors.ts";
 import type { ApiParts } from "./parts.ts";
@@ -32,7 +33,7 @@ const usualStopLimitMs = 10_000;
 /** Serves the API; resolves when it listens. */
 export async function openApi(options: ApiOptions): Promise<Api> {
   const { host, port, heartbeatMs = usualHeartbeatMs, stopLimitMs = usualStopLimitMs } = options;
-  requireLoopback(host);
+  if (!isLoopback(host)) throw new HarnessError("INTERNAL", `The API is not for ${host}: it listens on loopback only.`);
   const stopping = new AbortController();
   // One for each open stream.
   setMaxListeners(0, stopping.signal);
@@ -50,17 +51,6 @@ export async function openApi(options: ApiOptions): Promise<Api> {
     port: address.port,
     stop: () => stop(server, stopping, stopLimitMs),
   };
-}
-
-function requireLoopback(host: string): void {
-  if (host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."))) return;
-  throw new HarnessError(
-    "USAGE",
-    `The API listens on loopback only, not on ${host}: who reaches it can run programs.`,
-    {
-      hint: "From another machine: ssh -L 7070:127.0.0.1:7070 <this machine>",
-    },
-  );
 }
 
 function listen(server: Server, host: string, port: number): Promise<AddressInfo> {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { asHarnessError, HarnessError } from "../shared/errors.ts";
+import { isLoopback } from "../shared/loopback.ts";
 import { type HomePaths, packageVersion } from "../shared/paths.ts";
 import { ensureSecret } from "../shared/secret-file.ts";
 import { openInfraConfig, startInfra } from "../stacks/index.ts";
@@ -38,7 +39,12 @@ export const serveCommand = command<void>({
   },
 });
 
-const hostOf = ({ host }: Options): string => (typeof host === "string" && host !== "" ? host : usualHost);
+/** Who reaches the API can run programs: other machines come through a tunnel. */
+function hostOf({ host = usualHost }: Options): string {
+  if (typeof host === "string" && isLoopback(host)) return host;
+  const tunnel = `ssh -L ${usualPort}:${usualHost}:${usualPort} <this machine>`;
+  throw usage(`The API listens on loopback only, not on ${String(host)}.`, `From another machine: ${tunnel}`);
+}
 
 /** Opens what the API needs, from the ground up, and closes it the other way round when a signal comes. */
 async function serve(context: CommandContext, place: { port: number; host: string }): Promise<void> {
