@@ -47,10 +47,7 @@ export async function connectWebSocket(path: string, news: WebSocketNews): Promi
   read(rest);
   return {
     send: (text) => void socket.write(frame(opcodes.text, Buffer.from(text, "utf8"))),
-    close: () => {
-      over = true;
-      socket.end(frame(opcodes.close, Buffer.alloc(0)));
-    },
+    close: () => void socket.end(frame(opcodes.close, Buffer.alloc(0))),
   };
 }
 

@@ -10,8 +10,10 @@ export interface Lines {
 
 const clientInfo = { name: "agent-harness", title: "agent-harness", version: "1" };
 
-/** News that would only repeat, each time, what was said before, or that nobody here reads. */
+/** News that comes whole at the end, that repeats each time what was said before, or that nobody here reads. */
 const unwanted = [
+  "item/agentMessage/delta",
+  "item/plan/delta",
   "turn/diff/updated",
   "item/fileChange/patchUpdated",
   "item/reasoning/textDelta",

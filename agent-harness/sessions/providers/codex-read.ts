@@ -114,12 +114,17 @@ function opened(state: CodexState, result: Message): CodexReading {
   const id = asText(thread["id"]) ?? state.thread;
   if (id === undefined) return nothing(state);
   const file = asText(thread["path"]);
-  const { task, ...rest } = without(state, "opening", "turn", "complaint");
-  const after: CodexState = { ...rest, thread: id };
+  const { task, ...left } = without(state, "opening", "turn", "complaint");
+  const after: CodexState = { ...left, thread: id };
   const session: Update = { type: "provider_session", id, ...(file === undefined ? {} : { file }) };
   if (task !== undefined) return written(inputLines(after, task), session);
-  const active = asRecord(thread["status"])["type"] === "active";
-  return told(after, session, { type: "status", status: active ? "processing" : "idle", source: "protocol" });
+  const status = asRecord(thread["status"]);
+  const active = status["type"] === "active";
+  const rest: Update = { type: "status", status: active ? "processing" : "idle", source: "protocol" };
+  if (asList(status["activeFlags"]).length > 0) return told(after, session, rest);
+  // The connection was lost and made anew, and somebody in the terminal has answered meanwhile.
+  const answered = Object.keys(after.asks).map((pendingId): Update => ({ type: "resolved", pendingId }));
+  return told({ ...after, asks: {} }, session, ...answered, rest);
 }
 
 /** Something that codex wants to be answered. */

@@ -6,6 +6,7 @@ import { findAgentCli } from "../../testing/agent-clis.ts";
 import { type ModelServer, openModelServer, type Script } from "../../testing/model-server.ts";
 import { openTrial, type Trial, type TrialOptions } from "../../testing/provider-trial.ts";
 import { gate, isAlive, openGate, sleeper, sleeperPid } from "../../testing/tool-process.ts";
+import { until } from "../../testing/until.ts";
 import { runWays } from "../session.ts";
 import { codex } from "./codex.ts";
 
@@ -249,5 +250,55 @@ describe.skipIf(command === undefined).each(runWays)("with the real codex, %s", 
     expect(readFileSync(join(trial.home, ".codex", "config.toml"), "utf8")).toBe(
       'developer_instructions = "Canary 815."\n',
     );
+  });
+});
+
+describe.skipIf(command === undefined)("with the real codex in a terminal", () => {
+  const shown = async (trial: Trial, text: string): Promise<void> => {
+    await until(`${text} on the screen`, async () => (await trial.screen()).includes(text), 20_000);
+  };
+
+  it("shows the session to a person, who can type and answer there", async () => {
+    await using server = await openModelServer({
+      script: ({ count, hasToolResult }) =>
+        count === 2 ? shell("echo made > made.txt") : { kind: "text", text: hasToolResult ? "Made." : "Welcome." },
+    });
+    await using trial = await started(server, { runIn: "tmux", task: "Say welcome.", permissions: "ask" });
+    await trial.untilStatus("idle");
+    await shown(trial, "Welcome.");
+    await trial.press("Make a file.");
+    await shown(trial, "Make a file.");
+    await trial.press("Enter");
+    await trial.untilPending();
+    await shown(trial, "Would you like to run");
+    await trial.press("y");
+    await trial.until("the second rest", () => rests(trial) === 2);
+    expect(trial.pending()).toEqual([]);
+    expect(existsSync(join(trial.cwd, "made.txt"))).toBe(true);
+    expect(texts(trial)).toEqual([
+      "user: Say welcome.",
+      "assistant: Welcome.",
+      "user: Make a file.",
+      "assistant: Made.",
+    ]);
+  });
+
+  it("ends when the person ends it", async () => {
+    await using server = await openModelServer({ script: () => ({ kind: "text", text: "Welcome." }) });
+    await using trial = await started(server, { runIn: "tmux", task: "Say welcome." });
+    await trial.untilStatus("idle");
+    await shown(trial, "Welcome.");
+    await trial.press("C-d");
+    await trial.until("the end", () => trial.records.some(({ from }) => from === "exited"));
+  });
+
+  it("waits in the terminal until there is something to show", async () => {
+    await using server = await openModelServer({ script: () => ({ kind: "text", text: "Welcome." }) });
+    await using trial = await started(server, { runIn: "tmux", resume: "01a1ffca-14ea-7052-b822-bb860c568d80" });
+    await trial.untilStatus("error");
+    await shown(trial, "Waiting for codex");
+    await trial.input("Begin again.");
+    await trial.until("a second refusal", () => statuses(trial).length === 2);
+    expect(trial.records.some(({ from }) => from === "exited")).toBe(false);
   });
 });
