@@ -8,6 +8,7 @@ import type { KeeperStatus } from "./keeper-client.ts";
 import { FileFollower } from "./keeper-files.ts";
 import { type Program, type ProgramEnd, startProgram } from "./keeper-program.ts";
 import { type Answerer, listen } from "./keeper-socket.ts";
+import { FileWatcher } from "./keeper-watch.ts";
 import { endProcesses } from "./process-end.ts";
 import type { Delivery, Spawn } from "./provider.ts";
 import { type KeeperOrder, type SessionFolder, writeKeeperRecord } from "./session-folder.ts";
@@ -28,6 +29,7 @@ export class Keeper {
   readonly #log: (text: string) => void;
   readonly #journal: JournalFile;
   readonly #files: FileFollower;
+  readonly #watcher: FileWatcher;
   /** What was written, by key. */
   readonly #keys = new Set<string>();
   readonly #programs: Program[] = [];
@@ -60,6 +62,9 @@ export class Keeper {
     this.#files = new FileFollower(order.plan.follow ?? [], read, (lines) =>
       this.#journal.append(...lines.map((one) => ({ from: "file" as const, ...one }))),
     );
+    this.#watcher = new FileWatcher(order.plan.watch ?? [], (path, line) =>
+      this.#journal.append({ from: "file", path, line }),
+    );
   }
 
   /** Starts the programs, and comes back when they and all that they started have ended. */
@@ -78,6 +83,7 @@ export class Keeper {
     }
     this.#started();
     await this.#files.start();
+    await this.#watcher.start();
     // Without any one of them the session is over.
     const end = await Promise.race(this.#programs.map((one) => one.ended));
     await this.end();
@@ -105,6 +111,7 @@ export class Keeper {
   async #finish(end: ProgramEnd): Promise<void> {
     const closed = Promise.all(this.#programs.map((one) => one.closed));
     await Promise.race([closed, delay(lingerMs, undefined, { ref: false })]);
+    await this.#watcher.stop();
     await this.#files.stop();
     this.#journal.append({ from: "exited", ...end });
     const lost = await this.#journal.close();
@@ -170,9 +177,10 @@ export class Keeper {
     const backend = this.#programs.find((one) => one.part === "backend");
     if (backend === undefined) throw new Error("the session has no program that reads lines");
     if (backend.hasEnded || this.#ending !== undefined) throw new Error("the program has ended");
+    if (!backend.reads) throw new Error("the program reads nothing more");
     this.#note(key, line);
-    if (backend.write(line)) return true;
-    throw new Error("the program reads nothing more");
+    backend.write(line);
+    return true;
   }
 
   async #type(typed: Typed, key: string): Promise<void> {

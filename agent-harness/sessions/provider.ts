@@ -24,6 +24,8 @@ export interface KeeperPlan {
   terminal?: Spawn;
   /** Files that the programs append lines to, from the start; a glob with `*`, since some have a date in their name. */
   follow?: string[];
+  /** Small files that the programs write anew each time; each new text is journaled as a line. `*` in the name of the file. */
+  watch?: string[];
   /** Lines of the backend that begin with one of these are not journaled: those that repeat what was said before, each time. */
   drop?: string[];
 }

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { JournalRecord } from "../sessions/journal.ts";
+import { FileWatcher } from "../sessions/keeper-watch.ts";
 import { prepareFiles } from "../sessions/prepare-files.ts";
 import type { Delivery, Provider, ReaderState, StartRequest, Way } from "../sessions/provider.ts";
 import type { Answer, Pending, RunWay, SessionMessage, SessionStatus, Update } from "../sessions/session.ts";
@@ -126,6 +127,9 @@ class ProviderTrial implements Trial {
     this.#open.push(await listenForLines(socket, (line, from) => this.#hook(line, (text) => from.end(`${text}\n`))));
     const followed = (path: string, line: string): void => this.#journal({ from: "file", path, line });
     this.#open.push(followFiles(keeper.follow ?? [], this.#read, followed));
+    const watcher = new FileWatcher(keeper.watch ?? [], followed);
+    await watcher.start();
+    this.#open.push({ [Symbol.asyncDispose]: () => watcher.stop() });
     // The program whose end is the session's end tells of its start and its end.
     if (keeper.backend) this.#backend = await startPiped(keeper.backend, this.#news(keeper.terminal === undefined));
     if (keeper.terminal) this.#terminal = await startInTerminal(keeper.terminal, this.#news(true));
