@@ -38,14 +38,20 @@ const isSubagent = (body: unknown): boolean =>
 const rests = (updates: readonly Update[]): number =>
   updates.filter((one) => one.type === "status" && one.status === "idle").length;
 
-describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s", (runIn) => {
+/** opencode takes seconds of the processor to start, twice that in a terminal; a busy machine has few to give. */
+const limitMs = 100_000;
+const rest = async (trial: Trial, count: number): Promise<unknown> =>
+  await trial.until(`rest ${count}`, () => rests(trial.updates) === count, limitMs);
+const pending = async (trial: Trial) => await trial.until("something pending", () => trial.pending()[0], limitMs);
+
+describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s", { timeout: 240_000 }, (runIn) => {
   it("does a task with a tool, takes a follow-up, says who it is", async () => {
     await using server = await openModelServer({
       script: ({ count, hasToolResult }) =>
         count === 1 ? bash("echo made > made.txt && cat made.txt") : text(hasToolResult ? "Made." : "Again."),
     });
     await using trial = await started(server, { runIn, task: "Make a file.", instructions: "Canary 4711." });
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(existsSync(join(trial.cwd, "made.txt"))).toBe(true);
     expect(trial.updates.filter(({ type }) => type.startsWith("tool"))).toMatchObject([
       { type: "tool_use", tool: "bash", input: { command: "echo made > made.txt && cat made.txt" } },
@@ -53,7 +59,7 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
     ]);
     expect(statuses(trial)).toMatchObject([{ status: "processing", source: "protocol" }, { status: "idle" }]);
     await trial.input("And again,\nwith a line; and 'quotes' – ü.");
-    await trial.until("rest", () => rests(trial.updates) === 2);
+    await rest(trial, 2);
     expect(texts(trial)).toEqual([
       "user: Make a file.",
       "assistant: Made.",
@@ -73,16 +79,16 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
         hasToolResult ? text(`After ${count}.`) : bash(`touch asked-${count}.txt`),
     });
     await using trial = await started(server, { runIn, task: "Touch.", permissions: "ask" });
-    expect(await trial.untilPending()).toMatchObject({ kind: "permission", title: "touch asked-1.txt" });
+    expect(await pending(trial)).toMatchObject({ kind: "permission", title: "touch asked-1.txt" });
     expect(trial.status()).toBe("waiting_input");
     expect(existsSync(join(trial.cwd, "asked-1.txt"))).toBe(false);
     await trial.respond({ decision: "allow" });
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(existsSync(join(trial.cwd, "asked-1.txt"))).toBe(true);
     await trial.input("Touch another.");
-    await trial.untilPending();
+    await pending(trial);
     await trial.respond({ decision: "deny" });
-    await trial.until("rest", () => rests(trial.updates) === 2);
+    await rest(trial, 2);
     expect(trial.pending()).toEqual([]);
     expect(results(trial).map((one) => one.isError)).toEqual([false, true]);
     expect(existsSync(join(trial.cwd, "asked-3.txt"))).toBe(false);
@@ -99,13 +105,13 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
         hasToolResult ? text("So be it.") : { kind: "tool", name: "question", input: { questions } },
     });
     await using trial = await started(server, { runIn, task: "Ask." });
-    expect(await trial.untilPending()).toMatchObject({
+    expect(await pending(trial)).toMatchObject({
       kind: "question",
       title: "Which database?",
       options: [{ id: "Postgres" }, { id: "SQLite" }],
     });
     await trial.respond({ answers: { "Which database?": "SQLite" } });
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(JSON.stringify(server.turns().at(-1)?.body)).toMatch(/Which database\?.{0,20}SQLite/);
   });
 
@@ -119,9 +125,9 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
       },
     });
     await using trial = await started(server, { runIn, task: "Delegate.", permissions: "ask" });
-    expect(await trial.untilPending()).toMatchObject({ title: "touch sub.txt" });
+    expect(await pending(trial)).toMatchObject({ title: "touch sub.txt" });
     await trial.respond({ decision: "allow_always" });
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(existsSync(join(trial.cwd, "sub.txt"))).toBe(true);
     expect(texts(trial)).toEqual(["user: Delegate.", "assistant: All done."]);
   });
@@ -131,11 +137,11 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
       script: ({ count }) => (count === 1 ? bash(gate) : text(`Turn ${count}.`)),
     });
     await using trial = await started(server, { runIn, task: "Wait." });
-    await trial.until("the tool", () => trial.updates.some(({ type }) => type === "tool_use"));
+    await trial.until("the tool", () => trial.updates.some(({ type }) => type === "tool_use"), limitMs);
     await trial.input("touch nothing else");
-    await trial.until("the input", () => trial.messages("user").length === 2);
+    await trial.until("the input", () => trial.messages("user").length === 2, limitMs);
     openGate(trial.cwd);
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(JSON.stringify(server.turns().at(-1)?.body)).toContain("touch nothing else");
     expect(rests(trial.updates)).toBe(1);
   });
@@ -145,14 +151,18 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
       script: ({ count }) => (count === 1 ? bash(sleeper) : text("Here again.")),
     });
     await using trial = await started(server, { runIn, task: "Wait long." });
-    const pid = await trial.until("the tool's process", () => sleeperPid(trial.cwd));
+    const pid = await trial.until("the tool's process", () => sleeperPid(trial.cwd), limitMs);
     await trial.interrupt();
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     await trial.until("the tool's end", () => !isAlive(pid));
     expect(statuses(trial).at(-1)).toMatchObject({ reason: "interrupted" });
     await trial.input("Go on.");
-    await trial.until("an answer", () => trial.messages("assistant").some((one) => one.text === "Here again."));
-    await trial.until("rest", () => rests(trial.updates) === 2);
+    await trial.until(
+      "an answer",
+      () => trial.messages("assistant").some((one) => one.text === "Here again."),
+      limitMs,
+    );
+    await rest(trial, 2);
   });
 
   it("is interrupted while a subagent asks: nothing goes on, nothing stays asked", async () => {
@@ -165,12 +175,12 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
       },
     });
     await using trial = await started(server, { runIn, task: "Delegate.", permissions: "ask" });
-    await trial.untilPending();
+    await pending(trial);
     await trial.interrupt();
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(trial.pending()).toEqual([]);
     await trial.input("Go on.");
-    await trial.until("rest", () => rests(trial.updates) === 2);
+    await rest(trial, 2);
     expect(trial.messages("assistant").at(-1)?.text).toBe("Again.");
     expect(existsSync(join(trial.cwd, "sub.txt"))).toBe(false);
   });
@@ -180,12 +190,12 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
       script: ({ count }) => (count === 1 ? { kind: "error", status: 400, message: "no such thing" } : text("Well.")),
     });
     await using trial = await started(server, { runIn, task: "Fail." });
-    await trial.untilStatus("error");
+    await trial.until("the error", () => trial.status() === "error", limitMs);
     expect(trial.updates.find(({ type }) => type === "error")).toMatchObject({
       message: expect.stringContaining("no such thing"),
     });
     await trial.input("Once more.");
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(texts(trial).at(-1)).toBe("assistant: Well.");
   });
 
@@ -195,7 +205,7 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
         count === 1 ? { kind: "error", status: 429, message: "slow down", retryAfterSeconds: 1 } : text("Now."),
     });
     await using trial = await started(server, { runIn, task: "Hurry." });
-    await trial.untilStatus("idle");
+    await rest(trial, 1);
     expect(texts(trial).at(-1)).toBe("assistant: Now.");
     expect(statuses(trial)).toMatchObject([
       { status: "processing" },
@@ -207,10 +217,9 @@ describe.skipIf(command === undefined).each(runWays)("with the real opencode, %s
   it("is resumed with what was said before", async () => {
     await using server = await openModelServer({ script: () => text("All done.") });
     await using trial = await started(server, { runIn, task: "The word is heron." });
-    await trial.untilStatus("idle");
-    const before = trial.updates.length;
+    await rest(trial, 1);
     await trial.resume("Which word?");
-    await trial.until("rest", () => rests(trial.updates.slice(before)) === 1);
+    await rest(trial, 2);
     expect(JSON.stringify(server.turns().at(-1)?.body)).toContain("The word is heron.");
     expect(texts(trial)).toEqual([
       "user: The word is heron.",

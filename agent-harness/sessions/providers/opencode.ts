@@ -108,7 +108,10 @@ const way: Way<OpencodeState> = {
     const command = state.asked.includes(pending.id) ? answerCommand(pending, answer) : undefined;
     return command === undefined ? undefined : { state, delivery: { lines: [JSON.stringify(command)] } };
   },
-  interrupt: (state) => ({ state, delivery: { lines: [JSON.stringify({ do: "abort" })] } }),
+  interrupt: (state) => ({
+    state: { ...state, aborted: true },
+    delivery: { lines: [JSON.stringify({ do: "abort" })] },
+  }),
 };
 
 /** opencode. */

@@ -21,7 +21,8 @@ const askState = (id: string): string => JSON.stringify({ id, type: "get_state" 
 /** What a record means. */
 export function readPi(state: PiState, record: JournalRecord): PiReading {
   const known = state.since === undefined ? { ...state, since: record.at } : state;
-  if (record.from === "started") return begin(known);
+  // In a terminal it is the bridge and the terminal program that have started: the extension says when pi is there.
+  if (record.from === "started") return known.terminal ? nothing(known) : begin(known);
   if (record.from === "stdout") return readLine(known, record.line, record.at);
   if (record.from === "stdin") return readAnswer(known, record.line);
   if (record.from === "file") return readLog(known, record.line, record.at);

@@ -25,6 +25,8 @@ export type PiState = {
   asked: string[];
   /** pi's id of the session, as it was told. */
   session?: string;
+  /** Whether it runs in a terminal. */
+  terminal: boolean;
   /** In a terminal: our extension speaks. Until then, the session log is what there is to go by. */
   live: boolean;
   /** Ids of the last messages, since a terminal's are told twice: by the extension and in the session log. */
@@ -34,7 +36,7 @@ export type PiState = {
 };
 
 /** The state before the first record. */
-export function newPiState(task: string | undefined): PiState {
+export function newPiState(task: string | undefined, terminal: boolean): PiState {
   return {
     ...(task === undefined ? {} : { task }),
     prompts: 0,
@@ -44,6 +46,7 @@ export function newPiState(task: string | undefined): PiState {
     compacting: false,
     resting: false,
     asked: [],
+    terminal,
     live: false,
     seen: [],
   };

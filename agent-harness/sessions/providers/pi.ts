@@ -22,7 +22,7 @@ function planHeadless(start: StartRequest): { keeper: KeeperPlan; files: Prepare
   return {
     keeper: { backend: { argv, cwd: start.cwd, env }, drop: repeated },
     files,
-    state: newPiState(start.task),
+    state: newPiState(start.task, false),
   };
 }
 
@@ -36,7 +36,7 @@ function planTerminal(start: StartRequest): { keeper: KeeperPlan; files: Prepare
       follow: [join(sessionsFolder(start), "*.jsonl")],
     },
     files,
-    state: newPiState(start.task),
+    state: newPiState(start.task, true),
   };
 }
 
