@@ -89,16 +89,50 @@ function endTools(state: TerminalState, { updates, ended }: { updates: Update[];
 
 function interrupted(state: TerminalState): LogReading {
   // The next prompt of the queue is at work already.
-  if (state.next) return nothing({ ...state, next: false, interrupted: false });
+  if (state.next) return nothing({ ...state, next: false });
+  // Told before, by the file that says what it is doing.
+  if (state.heard.hooks && !state.busy) return nothing(state);
   return atRest({ ...state, busy: false }, "interrupted");
 }
 
-/** It rests: a turn was interrupted, or a command of the terminal is done. */
-export function atRest(state: TerminalState, reason?: string): LogReading {
+/** A command of the terminal is done, or a turn was interrupted. */
+function atRest(state: TerminalState, reason?: string): LogReading {
   if (state.busy) return nothing(state);
+  return rest(state, [], status("idle", reason));
+}
+
+/** The turn is over, and with it all that was asked. */
+export function rest(state: TerminalState, updates: Update[], last: Update): LogReading {
   const over = Object.keys(state.asked).map((pendingId): Update => ({ type: "resolved", pendingId }));
-  const after = { ...state, asked: {}, tools: {}, hashes: {}, queued: 0, next: false, interrupted: false };
-  return { state: after, updates: [...over, status("idle", reason)] };
+  const { stopped: _, ...left } = state;
+  const after = { ...left, busy: false, asked: {}, tools: {}, hashes: {}, queued: 0, next: false };
+  return { state: after, updates: [...updates, ...over, last] };
+}
+
+/** The hook told that the turn is over, and now the session log has told its last message, or will not any more. */
+export function finish(state: TerminalState, updates: Update[] = []): LogReading {
+  const { stopped } = state;
+  const last: Update = { type: "status", status: "idle", source: "hook" };
+  if (stopped === undefined || stopped.text === "" || stopped.text === state.said) return rest(state, updates, last);
+  const message = { ...stopped, role: "assistant" as const, finishReason: "end_turn" };
+  const told: Update[] = [
+    { type: "message", message },
+    { type: "output", text: `${stopped.text}\n` },
+  ];
+  return rest({ ...state, said: stopped.text }, [...updates, ...told], last);
+}
+
+/**
+ * The file in which it says what it is doing, of which the log has only the newest text. A prompt that is interrupted before
+ * the assistant has said anything is taken back: no hook and no line of the log tells of that.
+ */
+export function readStatusFile(state: TerminalState, text: string): LogReading {
+  const { sessionId, status: doing, statusUpdatedAt: at } = parseLine(text) ?? {};
+  const isNow = sessionId === state.session && typeof at === "number" && at > state.since;
+  // The hook for the end of a turn comes before it rests; while there is a queue it rests for a moment only.
+  if (doing !== "idle" || !isNow || !state.busy || state.stopped !== undefined || state.queued > 0)
+    return nothing(state);
+  return rest(state, [], status("idle", "interrupted"));
 }
 
 function readAssistant(state: TerminalState, line: Json, at: number): LogReading {
@@ -109,20 +143,15 @@ function readAssistant(state: TerminalState, line: Json, at: number): LogReading
   for (const block of asList(asRecord(line["message"])["content"]).map(asRecord)) {
     if (block["type"] === "tool_use") hashes[asText(block["id"]) ?? ""] = hashOf([block["name"], block["input"]]);
   }
-  const { early, ...left } = state;
-  const after = { ...left, tools, hashes, spoke: true, ...(text === "" ? {} : { said: text }) };
-  // A hook told it before.
-  if (early !== undefined && early === text) {
-    return { state: after, updates: updates.filter(({ type }) => type === "tool_use") };
-  }
-  return { state: { ...after, ...(early === undefined ? {} : { early }) }, updates };
+  const after = { ...state, tools, hashes, ...(text === "" ? {} : { said: text }) };
+  const isLast = state.stopped !== undefined && state.stopped.text === text;
+  return isLast ? finish(after, updates) : { state: after, updates };
 }
 
 /** The model could not be asked; the hook for it tells the same. */
 function failed(state: TerminalState, message: string): LogReading {
   if (state.failure === message) return nothing(state);
-  const after = { ...state, failure: message, busy: false };
-  return { state: after, updates: [{ type: "error", message }, status("error", message)] };
+  return rest({ ...state, failure: message }, [{ type: "error", message }], status("error", message));
 }
 
 function readSystem(state: TerminalState, line: Json): LogReading {
@@ -132,5 +161,5 @@ function readSystem(state: TerminalState, line: Json): LogReading {
   // The turn is over; the next one of the queue is at work, or about to be.
   if (state.next) return nothing({ ...state, next: false });
   if (state.queued > 0 || (state.heard.hooks && !state.busy)) return nothing(state);
-  return atRest({ ...state, busy: false });
+  return state.stopped === undefined ? atRest({ ...state, busy: false }) : finish(state);
 }

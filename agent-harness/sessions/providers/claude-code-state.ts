@@ -51,17 +51,16 @@ export type TerminalState = {
   queued: number;
   /** The queue gave its next prompt before the turn that goes on was told to be over. */
   next: boolean;
-  /** Something of the assistant was seen in this turn: interrupted before that, the terminal program leaves no trace. */
-  spoke: boolean;
-  /** An interrupt was sent in this turn. */
-  interrupted: boolean;
+  /** When its prompt was submitted, in ms since 1970. */
+  since: number;
   /** The lines that may stand in the input box: what an interrupt put back. */
   boxLines: number;
   /** Input that is being given as the answer to what it asks. */
   answering: { wait: string; text: string }[];
-  /** The last text of the assistant, and one that a hook told before the session log did. */
+  /** The last text of the assistant in this turn. */
   said?: string;
-  early?: string;
+  /** The turn is over with this message, which the session log has not told yet. */
+  stopped?: { id: string; at: number; text: string };
   /** What a failed turn said, so that it is told once. */
   failure?: string;
 };
@@ -97,8 +96,7 @@ export function newTerminalState(session: string, hasTask: boolean): TerminalSta
     busy: false,
     queued: 0,
     next: false,
-    spoke: false,
-    interrupted: false,
+    since: 0,
     boxLines: 1,
     answering: [],
   };

@@ -1,7 +1,7 @@
 import type { JournalRecord } from "../journal.ts";
 import type { Delivery, Reading } from "../provider.ts";
 import type { Answer, Pending, Update } from "../session.ts";
-import { readLog } from "./claude-code-log.ts";
+import { finish, readLog, readStatusFile, rest } from "./claude-code-log.ts";
 import { decisionOf, denial, pendingOf } from "./claude-code-pending.ts";
 import { hashOf, type TerminalState } from "./claude-code-state.ts";
 import { asRecord, asText } from "./json.ts";
@@ -21,7 +21,10 @@ const nothing = (state: TerminalState): TerminalReading => ({ state, updates: []
 export function readTerminal(state: TerminalState, record: JournalRecord): TerminalReading {
   if (record.from === "hook")
     return readHook({ ...state, heard: { ...state.heard, hooks: true } }, asRecord(record.data), record);
-  if (record.from === "file") return readLog(state, record.line, record.at);
+  if (record.from === "file") {
+    const isLog = record.path.endsWith(".jsonl");
+    return isLog ? readLog(state, record.line, record.at) : readStatusFile(state, record.line);
+  }
   if (record.from === "stdin") return readGiven(state, record);
   if (record.from === "stderr" || record.from === "stdout") {
     return { state, updates: [{ type: "output", text: `${record.line}\n` }] };
@@ -65,30 +68,17 @@ export function giveAnswer(state: TerminalState, pending: Pending, answer: Answe
 }
 
 /** Escape ends a turn, also one that waits for a permission. */
-export function giveInterrupt(state: TerminalState): Told {
-  return { state: { ...state, interrupted: state.busy }, delivery: { keys: ["Escape"] } };
-}
+export const giveInterrupt = (state: TerminalState): Told => ({ state, delivery: { keys: ["Escape"] } });
 
-/** What we gave it has reached it. */
+/** An answer that we gave has reached it. */
 function readGiven(state: TerminalState, record: Extract<JournalRecord, { from: "stdin" }>): TerminalReading {
   const [answer, ...answering] = state.answering;
-  if (answer !== undefined && record.line.startsWith('{"hookSpecificOutput"')) {
-    const updates: Update[] = [{ type: "resolved", pendingId: answer.wait }];
-    const message = {
-      id: `answer-${answer.wait}`,
-      at: record.at,
-      role: "user" as const,
-      text: answer.text,
-      finishReason: null,
-    };
-    if (answer.text !== "") updates.push({ type: "message", message });
-    return { state: { ...state, answering }, updates };
-  }
-  if (!state.interrupted || record.line !== "Escape") return nothing(state);
-  // Before the assistant has said anything, the prompt is taken back: no hook and no line in the log tells of it.
-  if (state.spoke || state.queued > 0) return nothing(state);
-  const status: Update = { type: "status", status: "idle", source: "keeper", reason: "interrupted" };
-  return { state: { ...state, interrupted: false, busy: false, asked: {} }, updates: [...resolveAll(state), status] };
+  if (answer === undefined || !record.line.startsWith('{"hookSpecificOutput"')) return nothing(state);
+  const updates: Update[] = [{ type: "resolved", pendingId: answer.wait }];
+  const { wait, text } = answer;
+  const message = { id: `answer-${wait}`, at: record.at, role: "user" as const, text, finishReason: null };
+  if (text !== "") updates.push({ type: "message", message });
+  return { state: { ...state, answering }, updates };
 }
 
 type HookReader = (state: TerminalState, hook: Json, record: { n: number; at: number }) => TerminalReading;
@@ -126,43 +116,30 @@ const readers: Record<string, HookReader> = {
   Notification: (state, hook) => {
     // Of a prompt before the one that is at work it is too late to say anything.
     const isNow = hook["prompt_id"] === undefined || hook["prompt_id"] === state.prompt;
-    return hook["notification_type"] === "idle_prompt" && isNow ? over(state, []) : nothing(state);
+    if (hook["notification_type"] !== "idle_prompt" || !isNow || !state.busy) return nothing(state);
+    return finish(state);
   },
-  Stop: (state, hook, { n, at }) => {
-    const { state: after, updates } = lastMessage(state, hook, { n, at });
-    // What was submitted meanwhile was worked in, or is the next turn: the session log knows.
-    if (after.queued > 0 && after.heard.log) return { state: after, updates };
-    return over(after, updates);
-  },
+  Stop: stopped,
   StopFailure: (state, hook) => {
     const message = asText(hook["last_assistant_message"]) || asText(hook["error"]) || "The model could not be asked.";
     if (state.failure === message) return nothing(state);
-    const after = { ...state, failure: message, busy: false, asked: {} };
-    return { state: after, updates: [...resolveAll(state), { type: "error", message }, status("error", message)] };
+    return rest({ ...state, failure: message }, [{ type: "error", message }], status("error", message));
   },
   SessionEnd: nothing,
 };
 
-function submitted(state: TerminalState, hook: Json): TerminalReading {
+function submitted(state: TerminalState, hook: Json, { at }: { at: number }): TerminalReading {
   const prompt = asText(hook["prompt_id"]);
   const boxLines = (asText(hook["prompt"]) ?? "").split("\n").length;
   // In the queue it carries the id of the turn that it has to wait for.
   if (state.busy && prompt === state.prompt) return nothing({ ...state, queued: state.queued + 1, boxLines });
-  const { failure: _, said: __, early: ___, ...rest } = state;
-  const begun = {
-    ...rest,
-    busy: true,
-    spoke: false,
-    interrupted: false,
-    queued: 0,
-    next: false,
-    boxLines,
-    asked: {},
-    answering: [],
-  };
+  // The turn before, if its end is still waited for, is over.
+  const before = state.stopped === undefined ? { state, updates: resolveAll(state) } : finish(state);
+  const { failure: _, said: __, ...left } = before.state;
+  const begun = { ...left, busy: true, queued: 0, next: false, since: at, boxLines, asked: {}, answering: [] };
   return {
     state: prompt === undefined ? begun : { ...begun, prompt },
-    updates: [...resolveAll(state), status("processing")],
+    updates: [...before.updates, status("processing")],
   };
 }
 
@@ -171,24 +148,15 @@ function asks(state: TerminalState, hook: Json, { n }: { n: number }): TerminalR
   const [tool, input] = [asText(hook["tool_name"]) ?? "", hook["tool_input"]];
   const pending = pendingOf(wait, { tool, input, suggestions: hook["permission_suggestions"] });
   const asked = { ...state.asked, [wait]: { tool, hash: hashOf([tool, input]) } };
-  return { state: { ...state, asked, spoke: true }, updates: [{ type: "pending", pending }] };
+  return { state: { ...state, asked }, updates: [{ type: "pending", pending }] };
 }
 
-/** The turn is over. */
-function over(state: TerminalState, updates: Update[]): TerminalReading {
-  const after = { ...state, busy: false, queued: 0, next: false, interrupted: false, asked: {}, boxLines: 1 };
-  return { state: after, updates: [...updates, ...resolveAll(state), status("idle")] };
-}
-
-/** The last message, when the session log has not told it yet: who hears that the turn is over wants it too. */
-function lastMessage(state: TerminalState, hook: Json, { n, at }: { n: number; at: number }): TerminalReading {
+/** The turn is over. Who hears that wants its last message too, which the session log tells a moment later. */
+function stopped(state: TerminalState, hook: Json, { n, at }: { n: number; at: number }): TerminalReading {
   const text = asText(hook["last_assistant_message"]) ?? "";
-  if (text === "" || text === state.said) return nothing(state);
-  const id = `stop-${asText(hook["prompt_id"]) ?? n}`;
-  const message = { id, at, role: "assistant" as const, text, finishReason: "end_turn" };
-  const updates: Update[] = [
-    { type: "message", message },
-    { type: "output", text: `${text}\n` },
-  ];
-  return { state: { ...state, early: text, said: text }, updates };
+  const over = { ...state, stopped: { id: `stop-${asText(hook["prompt_id"]) ?? n}`, at, text } };
+  if (!state.heard.log) return finish(over);
+  // What was submitted meanwhile was worked in, or is the next turn: the session log knows.
+  if (state.queued > 0) return nothing(state);
+  return text === "" || text === state.said ? finish(over) : nothing(over);
 }

@@ -225,7 +225,7 @@ describe.skipIf(claude === undefined).each(runWays)("with the real claude, %s", 
     await trial.untilStatus("error");
     const errors = trial.updates.filter((one) => one.type === "error");
     expect(errors).toMatchObject([{ message: expect.stringContaining("no such thing") }]);
-    expect(lastStatus(trial)).toMatchObject({ source, reason: expect.stringContaining("no such thing") });
+    expect(lastStatus(trial)).toMatchObject({ reason: expect.stringContaining("no such thing") });
     broken = false;
     await trial.input("Once more.");
     await rests(trial, 1);
