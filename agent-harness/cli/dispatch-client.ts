@@ -129,7 +129,7 @@ async function* readEvents(
 
 /** What one frame says; what is no event of an agent shows at least that the stream lives. */
 function itemOf(frame: string): StreamItem {
-  const fields = frame.split("\n").map((line) => /^(\w+): ?(.*)$/.exec(line));
+  const fields = frame.split("\n").map((line) => /^(\w+): ?(.*)$/s.exec(line));
   const fieldOf = (name: string): string =>
     fields
       .filter((field) => field?.[1] === name)

@@ -1,82 +1,68 @@
 import { text as readAll } from "node:stream/consumers";
-import {
-  type DispatchReport,
-  type DispatchRequest,
-  dispatch,
-  dispatchInputs,
-  readRequest,
-  reportOfRefusal,
-  timeoutInputs,
-} from "../sessions/index.ts";
+import type { DispatchReport, DispatchRequest, HarnessClient } from "../sessions/index.ts";
 import { asHarnessError, errorKinds } from "../shared/errors.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
-import { openDispatchClient } from "./dispatch-client.ts";
-import { openHintReceiver } from "./dispatch-receiver.ts";
+import { dispatchOptions, givenBaseUrl, givenInputs } from "./dispatch-inputs.ts";
 import { errorLines, jsonText } from "./output.ts";
 import { duration } from "./progress.ts";
 import { homeOf } from "./stack-command.ts";
+import { untilPrinted } from "./until-printed.ts";
 import { usage } from "./usage.ts";
-
-/** What the command ends with; the report is printed whichever it is. */
-interface Dispatched {
-  exitCode: number;
-}
 
 const usualBaseUrl = "http://127.0.0.1:7070/api/v1";
 
-export const dispatchCommand = command<Dispatched>({
+/** What the command ends with; the report is printed whichever it is. */
+interface Ended {
+  exitCode: number;
+}
+
+export const dispatchCommand = command<Ended>({
   usage: "dispatch",
   summary:
     "run a task on one or more coding agents over the API; one JSON report on stdout, exit 1 when it was not met",
-  options: [
-    ...Object.values(dispatchInputs).map(([flag, variable, about]) => [flag, `${about} [${variable}]`] as const),
-    ...Object.values(timeoutInputs).map(([flag, key, about]) => [flag, `${about} [TIMEOUTS: ${key}]`] as const),
-    ["--webhook", "receive webhooks on a free port of loopback, as hints [WEBHOOK_MODE=enabled]"],
-    ["--no-webhook", "receive none [WEBHOOK_MODE=disabled]"],
-    [
-      "--expects-input [text]",
-      "let agents that still work when the time is over go on; with a text, tell them that first",
-    ],
-    ["--ephemeral", "delete the agents of a run that was met, and the project that it made"],
-    ["--force-cleanup", "delete them whatever came of it, failed ones too"],
-    ["--json", "said anyway: the report is one JSON document"],
-  ],
+  options: [...dispatchOptions, ["--json", "the report is one JSON document anyway"]],
   ownJson: true,
   run: runDispatch,
   exitCode: ({ exitCode }) => exitCode,
 });
 
-async function runDispatch(_: unknown, options: Options, context: CommandContext): Promise<Dispatched> {
-  let request: DispatchRequest;
-  let client: Awaited<ReturnType<typeof openDispatchClient>>;
-  try {
-    const task = options["task"] === "-" ? await readAll(process.stdin) : options["task"];
-    request = readRequest({ ...options, task }, context.env, context.cwd);
-    client = await openClient(options, context);
-  } catch (thrown) {
-    const error = asHarnessError(thrown);
-    context.stdout(jsonText(reportOfRefusal({ code: error.code, message: error.message, hint: error.hint ?? null })));
-    context.stderr(errorLines(error));
-    return { exitCode: errorKinds[error.kind].exitCode };
-  }
+async function runDispatch(_: unknown, options: Options, context: CommandContext): Promise<Ended> {
+  // Here, so that no other command waits for it to be loaded.
+  const { dispatch, reportOfRefusal } = await import("../sessions/index.ts");
   using signals = listenToSignals(context);
+  const begun = await begin(options, context).catch(asHarnessError);
+  if (begun instanceof Error) {
+    const { code, message, hint = null, kind } = begun;
+    context.stdout(jsonText(reportOfRefusal({ code, message, hint })));
+    context.stderr(errorLines(begun));
+    return { exitCode: errorKinds[kind].exitCode };
+  }
+  const { request, client } = begun;
+  const { interrupted, hurried } = signals;
+  const { openHintReceiver } = await import("./dispatch-receiver.ts");
   await using hints = request.webhook ? await openHintReceiver() : undefined;
   context.stderr(`dispatch ${request.runId}: ${request.count} × ${request.provider} in ${request.cwd}\n`);
-  const { interrupted, hurried } = signals;
   const report = await dispatch(request, { client, hints, progress: context.progress, interrupted, hurried });
   context.stdout(jsonText(report));
   context.stderr(lastLines(report));
+  await untilPrinted();
   return { exitCode: exitCodeOf(report, signals.number()) };
 }
 
-async function openClient(options: Options, context: CommandContext) {
-  const { env } = context;
-  const given = options["baseUrl"] ?? env["HARNESS_BASE_URL"];
-  const baseUrl = typeof given === "string" && given !== "" ? given : usualBaseUrl;
+async function begin(
+  options: Options,
+  { env, cwd, ...context }: CommandContext,
+): Promise<{ request: DispatchRequest; client: HarnessClient }> {
+  const { readRequest } = await import("../sessions/index.ts");
+  const { openDispatchClient } = await import("./dispatch-client.ts");
+  const task = options["task"] === "-" ? { task: await readAll(process.stdin) } : {};
+  const request = readRequest(givenInputs({ ...options, ...task }, env), cwd);
+  const baseUrl = givenBaseUrl(options, env) ?? usualBaseUrl;
   if (!/^https?:\/\//.test(baseUrl) || !URL.canParse(baseUrl)) {
     throw usage(`--base-url (HARNESS_BASE_URL) is no URL: ${baseUrl}`, `Such as: ${usualBaseUrl}`);
   }
-  return await openDispatchClient({ baseUrl, token: env["HARNESS_BEARER_TOKEN"] || undefined, paths: homeOf(context) });
+  const token = env["HARNESS_BEARER_TOKEN"] || undefined;
+  return { request, client: await openDispatchClient({ baseUrl, token, paths: homeOf({ env, ...context }) }) };
 }
 
 interface Signals extends Disposable {

@@ -2,7 +2,13 @@
 
 export type { AgentView, HarnessClient, NewAgent, ProjectView, StreamItem, StreamRequest } from "./dispatch/client.ts";
 export type { DispatchError } from "./dispatch/error-log.ts";
-export { type DispatchRequest, dispatchInputs, readRequest, timeoutInputs } from "./dispatch/inputs.ts";
+export {
+  type DispatchRequest,
+  type GivenInput,
+  type GivenInputs,
+  type InputName,
+  readRequest,
+} from "./dispatch/inputs.ts";
 export { type DispatchReport, type ReportedAgent, reportOfRefusal } from "./dispatch/report.ts";
 export { type DispatchOptions, dispatch, type HintSource } from "./dispatch.ts";
 export { type OpenSessionsOptions, openSessions } from "./open-sessions.ts";

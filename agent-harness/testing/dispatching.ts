@@ -1,4 +1,5 @@
 import { openDispatchClient } from "../cli/dispatch-client.ts";
+import { givenInputs } from "../cli/dispatch-inputs.ts";
 import { openHintReceiver } from "../cli/dispatch-receiver.ts";
 import { readRequest } from "../sessions/dispatch/inputs.ts";
 import type { DispatchReport } from "../sessions/dispatch/report.ts";
@@ -23,7 +24,7 @@ export async function dispatchTo(double: ApiDouble, trial: DispatchTrial = {}): 
   const { flags = {}, timeouts = {}, pace = {}, interrupted, hurried, home = "/nowhere", token = double.token } = trial;
   const limits = { spawnTimeoutMs: 8000, completionTimeoutMs: 10_000, idleGraceMs: 2000, ...timeouts };
   const given = { provider: "codex", task: "Say hello.", cwd: "/work/shop", runId: "r1", ...flags };
-  const request = readRequest(given, { TIMEOUTS: JSON.stringify(limits) }, "/");
+  const request = readRequest(givenInputs(given, { TIMEOUTS: JSON.stringify(limits) }), "/");
   const client = await openDispatchClient({ baseUrl: double.url, token, paths: homePaths(home) });
   await using hints = request.webhook ? await openHintReceiver() : undefined;
   return await dispatch(request, {

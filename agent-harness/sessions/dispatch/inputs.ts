@@ -5,7 +5,7 @@ import { HarnessError } from "../../shared/errors.ts";
 import { suggest } from "../../shared/nearest.ts";
 import { type ProviderName, providerNames, type RunWay, runWays } from "../session.ts";
 
-/* What a dispatch is asked for: each input by its flag, else by its environment variable, which are seed 001's names. */
+/* What a dispatch is asked for. The doors say what was given and where; what it means is decided here. */
 
 /** How long things may take. */
 export interface Timeouts {
@@ -55,43 +55,45 @@ export interface DispatchRequest {
   runId: string;
 }
 
-/** The inputs that are words or numbers: their flags as people write them, and their environment variables. */
-export const dispatchInputs = {
-  baseUrl: ["--base-url <url>", "HARNESS_BASE_URL", "where the API is, such as http://127.0.0.1:7070/api/v1"],
-  cwd: ["--cwd <folder>", "PROJECT_CWD", "the directory that the agents work in; this one without it"],
-  provider: ["--provider <name>", "PROVIDER", providerNames.join(", ")],
-  task: ["--task <text>", "TASK", "what each agent is to do; - reads it from stdin"],
-  project: ["--project <name>", "PROJECT_NAME", "the project; named after the directory without it"],
-  model: ["--model <name>", "MODEL", "the model, as the provider names it"],
-  subscription: ["--subscription <id>", "SUBSCRIPTION", "the credential profile"],
-  parallel: ["--parallel <n>", "PARALLEL_COUNT", "how many agents get the task (1)"],
-  completion: ["--completion <mode>", "COMPLETION_MODE", "`all` waits for every agent, `any` for the first success"],
-  runIn: ["--run-in <way>", "HARNESS_RUN_IN", "tmux or headless"],
-  stack: ["--stack <id>", "HARNESS_STACK", "the launched stack in whose directory and env they run"],
-  permissions: ["--permissions <what>", "HARNESS_PERMISSIONS", "what they may do without asking: ask, edits, all"],
-  runId: ["--run-id <id>", "HARNESS_RUN_ID", "take up the run with this id instead of starting the task again"],
-} as const;
+/** The inputs that are words or numbers. */
+export type InputName =
+  | "cwd"
+  | "provider"
+  | "task"
+  | "project"
+  | "model"
+  | "subscription"
+  | "parallel"
+  | "webhook"
+  | "completion"
+  | "timeouts"
+  | "runIn"
+  | "stack"
+  | "permissions"
+  | "runId";
 
-/** The limits: their flags, and their keys in TIMEOUTS. */
-export const timeoutInputs = {
-  spawnTimeout: [
-    "--spawn-timeout <time>",
-    "spawnTimeoutMs",
-    "until an agent works; then it is started anew, once (3m)",
-  ],
-  completionTimeout: ["--completion-timeout <time>", "completionTimeoutMs", "for the whole run (1h)"],
-  idleGrace: ["--idle-grace <time>", "idleGraceMs", "from an abort to the deletion (10s)"],
-} as const;
+/** What somebody gave for an input, and what it is called where it was given: `--parallel (PARALLEL_COUNT)`. */
+export interface GivenInput {
+  text: string | undefined;
+  label: string;
+}
 
-type InputName = keyof typeof dispatchInputs;
-type Given = Readonly<Record<string, unknown>>;
-type Env = Readonly<Record<string, string | undefined>>;
+/** Everything that was given, as the doors got it. */
+export interface GivenInputs {
+  inputs: Readonly<Record<InputName, GivenInput>>;
+  /** The limits that were given one by one; they win over `inputs.timeouts`, which is JSON with all of them. */
+  limits: Readonly<Record<keyof Timeouts, GivenInput>>;
+  ephemeral: boolean;
+  forceCleanup: boolean;
+  /** True, or what the agents are told. */
+  expectsInput: boolean | string;
+}
 
-/** What is asked for, by flags (commander's names) over environment variables. Throws USAGE, with every problem in it. */
-export function readRequest(flags: Given, env: Env, cwd: string): DispatchRequest {
+/** What is asked for, checked; `cwd` is what a relative directory means. Throws USAGE, with every problem in it. */
+export function readRequest(given: GivenInputs, cwd: string): DispatchRequest {
   const problems: string[] = [];
-  const read = (name: InputName): Input => inputOf(name, flags, env, problems);
-  const expects = flags["expectsInput"];
+  const read = (name: InputName): Input => inputOf(given.inputs[name], problems);
+  const { expectsInput, ephemeral, forceCleanup } = given;
   const request: DispatchRequest = {
     cwd: resolve(cwd, read("cwd").text ?? cwd),
     provider: read("provider").required().oneOf(providerNames) ?? "claude-code",
@@ -100,25 +102,25 @@ export function readRequest(flags: Given, env: Env, cwd: string): DispatchReques
     model: read("model").text,
     subscription: read("subscription").text,
     count: read("parallel").count(1, 50) ?? 1,
-    webhook: webhookOf(flags, env, problems),
+    webhook: read("webhook").oneOf(webhookModes) === "enabled",
     completion: read("completion").oneOf(completionModes) ?? "all",
-    timeouts: timeoutsOf(flags, env, problems),
-    ephemeral: flags["ephemeral"] === true,
-    forceCleanup: flags["forceCleanup"] === true,
-    expectsInput: expects !== undefined && expects !== false,
-    nudge: typeof expects === "string" && expects !== "" ? expects : undefined,
+    timeouts: timeoutsOf(given, problems),
+    ephemeral,
+    forceCleanup,
+    expectsInput: expectsInput !== false,
+    nudge: typeof expectsInput === "string" && expectsInput !== "" ? expectsInput : undefined,
     runIn: read("runIn").oneOf(runWays),
     stack: read("stack").count(1, 99),
     permissions: read("permissions").oneOf(permissionWords),
-    runId:
-      read("runId").matching(/^[a-z0-9-]{1,16}$/, "1 to 16 small letters, digits and -") ??
-      randomBytes(4).toString("hex"),
+    runId: read("runId").matching(/^[a-z0-9-]{1,16}$/, "1 to 16 small letters, digits and -") ?? newRunId(),
   };
   if (problems.length === 0) return request;
   throw new HarnessError("USAGE", `The dispatch cannot begin: ${problems.join("; ")}.`, {
     hint: "See: agent-harness dispatch --help",
   });
 }
+
+const newRunId = (): string => randomBytes(4).toString("hex");
 
 interface Input {
   text: string | undefined;
@@ -128,11 +130,7 @@ interface Input {
   count(min: number, max: number): number | undefined;
 }
 
-function inputOf(name: InputName, flags: Given, env: Env, problems: string[]): Input {
-  const [flag, variable] = dispatchInputs[name];
-  const label = `${flag.replace(/ .*/, "")} (${variable})`;
-  const given = flags[name];
-  const text = typeof given === "string" ? given : env[variable] || undefined;
+function inputOf({ text, label }: GivenInput, problems: string[]): Input {
   const refuse = (why: string): undefined => void problems.push(`${label} ${why}`);
   const input: Input = {
     text,
@@ -158,34 +156,24 @@ function inputOf(name: InputName, flags: Given, env: Env, problems: string[]): I
   return input;
 }
 
-function webhookOf(flags: Given, env: Env, problems: string[]): boolean {
-  if (typeof flags["webhook"] === "boolean") return flags["webhook"];
-  const mode = env["WEBHOOK_MODE"] || "disabled";
-  if (!webhookModes.some((one) => one === mode))
-    problems.push(`WEBHOOK_MODE is "${mode}"${suggest(mode, webhookModes)}`);
-  return mode === "enabled";
-}
-
-function timeoutsOf(flags: Given, env: Env, problems: string[]): Timeouts {
-  const timeouts = { ...usualTimeouts, ...timeoutsOfEnv(env, problems) };
-  for (const [name, [flag, key]] of Object.entries(timeoutInputs)) {
-    const given = flags[name];
-    if (given === undefined) continue;
-    const ms = parseDuration(String(given));
-    if (ms === undefined) problems.push(`${flag.replace(/ .*/, "")} is a length of time such as 90s, not "${given}"`);
-    else timeouts[key] = ms;
+function timeoutsOf({ inputs, limits }: GivenInputs, problems: string[]): Timeouts {
+  const timeouts = { ...usualTimeouts, ...timeoutsOfJson(inputs.timeouts, problems) };
+  for (const [key, { text, label }] of Object.entries(limits)) {
+    if (text === undefined) continue;
+    const ms = parseDuration(text);
+    if (ms === undefined) problems.push(`${label} is a length of time such as 90s, not ${JSON.stringify(text)}`);
+    else timeouts[key as keyof Timeouts] = ms;
   }
   return timeouts;
 }
 
-function timeoutsOfEnv(env: Env, problems: string[]): Partial<Timeouts> {
-  const text = env["TIMEOUTS"] || "{}";
+function timeoutsOfJson({ text = "{}", label }: GivenInput, problems: string[]): Partial<Timeouts> {
   const known = Object.keys(usualTimeouts);
   const entries = entriesOf(text);
-  if (entries === undefined) problems.push(`TIMEOUTS is a JSON object with ${known.join(", ")}, not ${text}`);
+  if (entries === undefined) problems.push(`${label} is a JSON object with ${known.join(", ")}, not ${text}`);
   for (const [key, value] of entries ?? []) {
-    if (!known.includes(key)) problems.push(`TIMEOUTS has ${key}${suggest(key, known)}`);
-    else if (!Number.isSafeInteger(value) || Number(value) < 0) problems.push(`TIMEOUTS.${key} is a number of ms`);
+    if (!known.includes(key)) problems.push(`${label} has ${key}${suggest(key, known)}`);
+    else if (!Number.isSafeInteger(value) || Number(value) < 0) problems.push(`${label}: ${key} is a number of ms`);
   }
   return Object.fromEntries(entries ?? []);
 }

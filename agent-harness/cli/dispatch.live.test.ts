@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { DispatchReport } from "../sessions/dispatch/report.ts";
+import { packageRoot } from "../shared/paths.ts";
+import { type ApiDouble, asked, openApiDouble } from "../testing/api-double.ts";
+
+/* The real program against the double: what only a process of its own can show. */
+
+let home: string;
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "ah-dispatch-"));
+});
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+interface Started {
+  child: ChildProcess;
+  ended: Promise<{ exitCode: number | null; signal: string | null; stdout: string; report: DispatchReport }>;
+}
+
+function start(api: ApiDouble, argv: readonly string[], stdin = ""): Started {
+  const program = join(packageRoot(), "dist", "bin", "agent-harness.js");
+  const child = spawn(process.execPath, [program, "dispatch", "--provider", "codex", "--run-id", "r1", ...argv], {
+    cwd: home,
+    env: { PATH: process.env["PATH"], AGENT_HARNESS_HOME: home, HARNESS_BASE_URL: api.url },
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  child.stdin.end(stdin);
+  const ended = Promise.all([text(child.stdout), once(child, "close")]).then(([stdout, [exitCode, signal]]) => ({
+    exitCode: exitCode as number | null,
+    signal: signal as string | null,
+    stdout,
+    report: JSON.parse(stdout) as DispatchReport,
+  }));
+  return { child, ended };
+}
+
+const openWorking = (onAbort = true): Promise<ApiDouble> =>
+  openApiDouble({
+    onCreate: ({ id }, double) => double.set(id, "processing"),
+    onAbort: ({ id }, double) => onAbort && double.finish(id, "Half of it."),
+  });
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)("%s ends the agents' turns; the document is printed all the same", async (signal, code) => {
+  await using api = await openWorking();
+  const { child, ended } = start(api, ["--task", "Say hello.", "--parallel", "2"]);
+  await asked(api, /GET .*codex-r1-\d$/, 2);
+  child.kill(signal);
+  const { exitCode, report } = await ended;
+  expect(exitCode).toBe(code);
+  expect(report.completion).toEqual({ mode: "all", met: false, reason: "interrupted" });
+  expect(report.agents.map(({ id, outcome, deleted }) => [id, outcome, deleted])).toEqual([
+    ["codex-r1-1", "aborted", false],
+    ["codex-r1-2", "aborted", false],
+  ]);
+  expect(report.messages.map(({ text: said }) => said)).toEqual(["Half of it.", "Half of it."]);
+  expect(api.agents.size).toBe(2);
+});
+
+test("the second SIGINT waits for nothing", async () => {
+  await using api = await openWorking(false);
+  const { child, ended } = start(api, ["--task", "Say hello.", "--idle-grace", "10m"]);
+  await asked(api, /GET .*codex-r1-1$/);
+  child.kill("SIGINT");
+  await asked(api, /abort/);
+  child.kill("SIGINT");
+  const { exitCode, report } = await ended;
+  expect(exitCode).toBe(130);
+  expect(report.agents).toMatchObject([{ id: "codex-r1-1", finalStatus: "processing", outcome: null }]);
+});
+
+test("killed and run again with the same id, it goes on with the agents that it had started", async () => {
+  await using api = await openWorking();
+  const first = start(api, ["--task", "Say hello."]);
+  first.ended.catch(() => undefined);
+  await asked(api, /GET .*codex-r1-1$/);
+  first.child.kill("SIGKILL");
+  await once(first.child, "close");
+  const second = start(api, ["--task", "Say hello."]);
+  await asked(api, /POST .*agents$/, 2);
+  api.finish("codex-r1-1", "Done once.");
+  const { exitCode, report } = await second.ended;
+  expect(exitCode).toBe(0);
+  expect(report.messages).toMatchObject([{ agentId: "codex-r1-1", text: "Done once." }]);
+  expect(api.agents.size).toBe(1);
+});
+
+test("a long task comes in on stdin, and a long answer goes out whole", async () => {
+  const [task, said] = ["Do this. ".repeat(10_000), "Did that. ".repeat(50_000)];
+  await using api = await openApiDouble({ onCreate: ({ id }, double) => double.finish(id, said) });
+  const { exitCode, report } = await start(api, ["--task", "-"], task).ended;
+  expect(exitCode).toBe(0);
+  expect(api.agents.get("codex-r1-1")?.task).toBe(task);
+  expect(report.messages[0]?.text).toBe(said);
+});
