@@ -122,19 +122,6 @@ export function finish(state: TerminalState, updates: Update[] = []): LogReading
   return rest({ ...state, said: stopped.text }, [...updates, ...told], last);
 }
 
-/**
- * The file in which it says what it is doing, of which the log has only the newest text. A prompt that is interrupted before
- * the assistant has said anything is taken back: no hook and no line of the log tells of that.
- */
-export function readStatusFile(state: TerminalState, text: string): LogReading {
-  const { sessionId, status: doing, statusUpdatedAt: at } = parseLine(text) ?? {};
-  const isNow = sessionId === state.session && typeof at === "number" && at > state.since;
-  // The hook for the end of a turn comes before it rests; while there is a queue it rests for a moment only.
-  if (doing !== "idle" || !isNow || !state.busy || state.stopped !== undefined || state.queued > 0)
-    return nothing(state);
-  return rest(state, [], status("idle", "interrupted"));
-}
-
 function readAssistant(state: TerminalState, line: Json, at: number): LogReading {
   if (line["isApiErrorMessage"] === true) return failed(state, textOf(asRecord(line["message"])["content"]));
   const { tools, updates } = assistantUpdates(state.tools, line, at);

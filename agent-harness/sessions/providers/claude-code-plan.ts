@@ -51,8 +51,7 @@ export function planTerminal(start: StartRequest): { keeper: KeeperPlan; files: 
   const config = folder ?? configFolder(env);
   // A folder of its own holds this session's logs only, also those of the sessions that /clear begins.
   const follow = config === undefined ? [] : [join(config, "projects", "*", folder ? "*.jsonl" : `${session}.jsonl`)];
-  // What it is doing, in the newest word. Among the files of other sessions of the person's it would not be told apart.
-  const watch = folder === undefined ? [] : [join(folder, "sessions", "*.json")];
+  const watch = config === undefined ? [] : [join(config, "sessions", "*.json")];
   const more = [...start.settings.extraArgs, ...(start.task === undefined ? [] : ["--", start.task])];
   const terminal: Spawn = { argv: [...argv, ...more] as Spawn["argv"], cwd: start.cwd, env };
   return { keeper: { terminal, follow, watch }, files, state: newTerminalState(session, start.task !== undefined) };

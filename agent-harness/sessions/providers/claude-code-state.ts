@@ -37,8 +37,8 @@ export type TerminalState = {
   session: string;
   /** It was started with something to do. */
   hasTask: boolean;
-  /** What it asks: by the hook that waits, the tool, and its input as a hash. */
-  asked: Record<string, { tool: string; hash: string }>;
+  /** What it asks: by the hook that waits, the tool with its input as a hash, and since when. */
+  asked: Record<string, { hash: string; at: number }>;
   tools: Tools;
   /** Inputs of tools at work, as hashes, by the id of their use. */
   hashes: Record<string, string>;

@@ -1,9 +1,10 @@
 import type { JournalRecord } from "../journal.ts";
 import type { Delivery, Reading } from "../provider.ts";
 import type { Answer, Pending, Update } from "../session.ts";
-import { finish, readLog, readStatusFile, rest } from "./claude-code-log.ts";
+import { finish, readLog, rest } from "./claude-code-log.ts";
 import { decisionOf, denial, pendingOf } from "./claude-code-pending.ts";
 import { hashOf, type TerminalState } from "./claude-code-state.ts";
+import { readStatusFile } from "./claude-code-status-file.ts";
 import { asRecord, asText } from "./json.ts";
 
 /*
@@ -143,11 +144,11 @@ function submitted(state: TerminalState, hook: Json, { at }: { at: number }): Te
   };
 }
 
-function asks(state: TerminalState, hook: Json, { n }: { n: number }): TerminalReading {
+function asks(state: TerminalState, hook: Json, { n, at }: { n: number; at: number }): TerminalReading {
   const wait = asText(hook["wait"]) ?? `record-${n}`;
   const [tool, input] = [asText(hook["tool_name"]) ?? "", hook["tool_input"]];
   const pending = pendingOf(wait, { tool, input, suggestions: hook["permission_suggestions"] });
-  const asked = { ...state.asked, [wait]: { tool, hash: hashOf([tool, input]) } };
+  const asked = { ...state.asked, [wait]: { hash: hashOf([tool, input]), at } };
   return { state: { ...state, asked }, updates: [{ type: "pending", pending }] };
 }
 
