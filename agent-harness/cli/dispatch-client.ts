@@ -120,7 +120,7 @@ async function* readEvents(
   const decoder = new TextDecoder();
   let text = "";
   for await (const part of body) {
-    text += decoder.decode(part, { stream: true }).replaceAll("\r\n", "\n");
+    text = (text + decoder.decode(part, { stream: true })).replaceAll("\r\n", "\n");
     const frames = text.split("\n\n");
     text = frames.pop() ?? "";
     for (const frame of frames) yield itemOf(frame);
