@@ -40,16 +40,12 @@ export async function openApi(options: ApiOptions): Promise<Api> {
   const app = buildApp({ ...options, heartbeatMs, stopping: stopping.signal }, host);
   const server = createServer(getRequestListener(app.fetch, { hostname: host, errorHandler: refuse }));
   server.on("clientError", answerBadRequest);
-  server.on("request", (_, response) => {
-    response.on("close", () => {
-      if (stopping.signal.aborted) setImmediate(() => server.closeIdleConnections());
-    });
-  });
+  const connections = trackConnections(server, stopping.signal);
   const address = await listen(server, host, port);
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`,
     port: address.port,
-    stop: () => stop(server, stopping, stopLimitMs),
+    stop: () => stop(server, connections, stopping, stopLimitMs),
   };
 }
 
@@ -76,10 +72,43 @@ function listenError(error: unknown, host: string, port: number): HarnessError {
   });
 }
 
-async function stop(server: Server, stopping: AbortController, limitMs: number): Promise<void> {
+interface Connections {
+  /** Ends those on which nothing is asked, also those on which nothing was ever asked, which Node's own way leaves open. */
+  endIdle(): void;
+}
+
+function trackConnections(server: Server, stopping: AbortSignal): Connections {
+  const open = new Set<Socket>();
+  // By connection: how many requests are under way. Answers may close after their connection did.
+  const asked = new WeakMap<Socket, number>();
+  const count = (socket: Socket, by: number): void => void asked.set(socket, (asked.get(socket) ?? 0) + by);
+  const endIfIdle = (socket: Socket): void => {
+    if ((asked.get(socket) ?? 0) === 0) socket.destroy();
+  };
+  server.on("connection", (socket: Socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+  });
+  server.on("request", ({ socket }, response) => {
+    count(socket, 1);
+    response.once("close", () => {
+      count(socket, -1);
+      // After what was written has left.
+      if (stopping.aborted) setImmediate(endIfIdle, socket);
+    });
+  });
+  return { endIdle: () => open.forEach(endIfIdle) };
+}
+
+async function stop(
+  server: Server,
+  connections: Connections,
+  stopping: AbortController,
+  limitMs: number,
+): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   stopping.abort();
-  server.closeIdleConnections();
+  connections.endIdle();
   const given = new AbortController();
   await Promise.race([closed, delay(limitMs, undefined, { signal: given.signal }).catch(() => undefined)]);
   given.abort();
