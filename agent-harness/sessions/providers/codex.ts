@@ -60,7 +60,8 @@ function program(start: StartRequest): {
   const home = join(folder, "codex");
   // Its data would be elsewhere than its home.
   const { CODEX_SQLITE_HOME: _, ...env } = start.env;
-  const values = { check_for_update_on_startup: "false", ...modelValues(settings.modelUrl) };
+  const quiet = { check_for_update_on_startup: "false", suppress_unstable_features_warning: "true" };
+  const values = { ...quiet, ...modelValues(settings.modelUrl) };
   const config = Object.entries(values).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   return {
     argv: [settings.command ?? "codex", ...config, ...settings.extraArgs],
