@@ -22,6 +22,10 @@ const beforeUsMs = 20_000;
 async function main(folder: string): Promise<void> {
   const log = (text: string): void =>
     appendFileSync(join(folder, "keeper.log"), `${new Date().toISOString()} ${text}\n`);
+  // Nothing that goes wrong beside it may end the program that is kept.
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, (error: unknown) => log(`${event}: ${error instanceof Error ? error.stack : String(error)}`));
+  }
   const order = await readOrder(folder);
   const place = placesIn(folder, order);
   try {

@@ -23,8 +23,9 @@ export interface Program {
   /** Settles when nobody holds its output open any more. */
   closed: Promise<void>;
   hasEnded: boolean;
-  /** Gives it a line; false when it reads none any more. */
-  write(line: string): boolean;
+  /** Whether it takes lines: it may have closed its input, and live. */
+  reads: boolean;
+  write(line: string): void;
   signal(name: NodeJS.Signals): void;
   /** While the journal takes nothing, nothing is read: the program waits at its full pipe. */
   pause(paused: boolean): void;
@@ -69,11 +70,10 @@ export async function startProgram({ part, spawn: plan, marks, onLines }: StartP
     get hasEnded() {
       return child.exitCode !== null || child.signalCode !== null;
     },
-    write: (line) => {
-      if (child.stdin === null || !child.stdin.writable) return false;
-      child.stdin.write(`${line}\n`);
-      return true;
+    get reads() {
+      return child.stdin?.writable === true;
     },
+    write: (line) => void child.stdin?.write(`${line}\n`),
     signal: (name) => void child.kill(name),
     pause: (paused) => {
       for (const stream of [child.stdout, child.stderr]) paused ? stream?.pause() : stream?.resume();

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
@@ -233,6 +234,25 @@ test("a keeper that was killed: the next one ends what it left, and goes on with
   await keepers.start(place, { backend });
   expect(isRunning(up)).toBe(false);
   expect((await journalOf(place)).map((one) => one.from).filter((one) => one === "started")).toHaveLength(2);
+});
+
+test("a line for a program that has closed its input is refused, and can be tried again", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { backend });
+  const client = await keepers.connect(place);
+  await client.write("deafen", "a");
+  await untilLine(place, "deafened");
+  const refused = { code: "KEEPER_FAILED", message: expect.stringContaining("reads nothing more") };
+  // The first one that meets the closed pipe is lost with it.
+  await until("it is known", () =>
+    client.write("x", randomUUID()).then(
+      () => false,
+      () => true,
+    ),
+  );
+  await expect(client.write("x", "b")).rejects.toMatchObject(refused);
+  await expect(client.write("x", "b")).rejects.toMatchObject(refused);
+  expect((await client.status()).state).toBe("running");
 });
 
 test("there is one keeper a session, whoever starts it at the same time", async () => {

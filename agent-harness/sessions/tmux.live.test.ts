@@ -35,9 +35,16 @@ test("a window comes, is there once, and goes", async () => {
   expect(await hasWindow(target)).toBe(true);
   // The beginning of a name is not the name.
   expect(await hasWindow({ ...target, window: "codex" })).toBe(false);
-  await newWindow({ ...target, argv: ["false", "again"], cwd: "/" });
   expect(await capture(target)).toMatch(/^up \d+/);
   await close();
+  await close();
+});
+
+test("one more window comes beside one that a person keeps open", async () => {
+  const { target, close } = await open("codex-brave-otter");
+  const file = join(keepers.home, "second.txt");
+  await newWindow({ ...target, argv: lineProgram("raw", file).argv, cwd: keepers.home });
+  await until("its program is up", async () => (await readFile(file, "utf8").catch(() => "")).startsWith("up"));
   await close();
 });
 

@@ -50,6 +50,10 @@ const options = [
 /** How long after a text Enter is pressed, in ms: a program that gets both in one piece takes Enter for a part of the text. */
 const beforeEnterMs = 150;
 
+/** How often a window is tried to be opened while others open and close it. */
+const mostTries = 5;
+const betweenTriesMs = 40;
+
 /** Whether tmux can be run here. */
 export async function tmuxAvailable(): Promise<boolean> {
   try {
@@ -60,18 +64,28 @@ export async function tmuxAvailable(): Promise<boolean> {
   }
 }
 
-/** Opens the window of a session; one that is there already is left as it is. Starts our server when it does not run. */
+/**
+ * Opens the window of a session. Starts our server when it does not run. Where an earlier window is just closing, or a person
+ * keeps it open with a pane of their own, it comes beside that.
+ */
 export async function newWindow({ server, window, argv, cwd, env = {} }: NewWindow): Promise<void> {
   await mkdir(dirname(server), { recursive: true, mode: 0o700 });
   const set = options.flatMap((option) => ["set-option", ...option, ";"]);
   const more = Object.entries(env).flatMap(([name, value]) => ["-e", tmuxArgument(`${name}=${value}`)]);
-  const names = ["-s", tmuxSessionName(window), "-n", tmuxWindowName];
-  const create = ["new-session", "-d", ...names, "-c", tmuxArgument(cwd), ...more, "--", ...argv.map(tmuxArgument)];
-  try {
-    // In one call: a server without a session ends at once.
-    await run(["-f", "/dev/null", "-S", server, "start-server", ";", ...set, ...create], { cwd: dirname(server) });
-  } catch (error) {
-    if (!/duplicate session/.test(errorText(error))) throw error;
+  const what = ["-n", tmuxWindowName, "-c", tmuxArgument(cwd), ...more, "--", ...argv.map(tmuxArgument)];
+  const session = tmuxSessionName(window);
+  // In one call: a server without a session ends at once.
+  const first = ["start-server", ";", ...set, "new-session", "-d", "-s", session, ...what];
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return void (await run(["-f", "/dev/null", "-S", server, ...first], { cwd: dirname(server) }));
+    } catch (error) {
+      const exists = errorText(error).includes("duplicate session");
+      if (tries === mostTries || !(exists || isAbsent(error))) throw error;
+      // It may be gone by now, as a server may be that just lost its last session.
+      if (exists && (await found({ server, window }, ["new-window", "-d", "-t", `=${session}:`, ...what]))) return;
+      await delay(betweenTriesMs);
+    }
   }
 }
 
@@ -122,12 +136,15 @@ const paneOf = ({ window }: TmuxTarget): string => (window.startsWith("%") ? win
 
 const absent = /no server running|error connecting to|can't find|no current target|no such|lost server|server exited/i;
 
+const isAbsent = (error: unknown): boolean =>
+  error instanceof HarnessError && error.code === "TMUX_ERROR" && absent.test(error.message);
+
 async function found(target: TmuxTarget, args: readonly string[]): Promise<boolean> {
   try {
     await ask(target, args);
     return true;
   } catch (error) {
-    if (error instanceof HarnessError && error.code === "TMUX_ERROR" && absent.test(error.message)) return false;
+    if (isAbsent(error)) return false;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // A program that speaks lines, for the tests of keepers: says what it is told, and does what some words ask for.
 import { spawn } from "node:child_process";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, closeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const [, , mode, file] = process.argv;
@@ -27,6 +27,10 @@ const words = {
   cwd: () => say(process.cwd()),
   // Twice removed from us, and in a session of its own.
   escape: () => spawn(process.execPath, ["-e", between], { detached: true, stdio: ["ignore", "inherit", "inherit"] }),
+  deafen: () => {
+    closeSync(0);
+    say("deafened");
+  },
   deaf: () => process.on("SIGTERM", () => undefined),
 };
 
