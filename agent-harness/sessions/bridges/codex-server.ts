@@ -100,7 +100,7 @@ export class CodexServer {
 
   /** A line for the server. */
   write(text: string): void {
-    const handshake = /"method":"(initialized?)"/.exec(text)?.[1];
+    const handshake = /"method":\s*"(initialized?)"/.exec(text)?.[1];
     if (this.#client === undefined || (!this.#known && handshake === undefined)) {
       this.#held.push(text);
       return;

@@ -114,17 +114,19 @@ function opened(state: CodexState, result: Message): CodexReading {
   const id = asText(thread["id"]) ?? state.thread;
   if (id === undefined) return nothing(state);
   const file = asText(thread["path"]);
-  const { task, ...left } = without(state, "opening", "turn", "complaint");
-  const after: CodexState = { ...left, thread: id };
+  const status = asRecord(thread["status"]);
+  const { task, turn = "", ...left } = without(state, "opening", "complaint", "rest");
+  const after: CodexState = { ...left, thread: id, ...(status["type"] === "active" ? { turn } : {}) };
   const session: Update = { type: "provider_session", id, ...(file === undefined ? {} : { file }) };
   if (task !== undefined) return written(inputLines(after, task), session);
-  const status = asRecord(thread["status"]);
-  const active = status["type"] === "active";
-  const rest: Update = { type: "status", status: active ? "processing" : "idle", source: "protocol" };
-  if (asList(status["activeFlags"]).length > 0) return told(after, session, rest);
-  // The connection was lost and made anew, and somebody in the terminal has answered meanwhile.
+  // What is still asked after a lost connection is asked again, under the same id.
+  if (asList(status["activeFlags"]).length > 0) return told(after, session);
   const answered = Object.keys(after.asks).map((pendingId): Update => ({ type: "resolved", pendingId }));
-  return told({ ...after, asks: {} }, session, ...answered, rest);
+  return told({ ...after, asks: {} }, session, ...answered, {
+    type: "status",
+    status: after.turn === undefined ? "idle" : "processing",
+    source: "protocol",
+  });
 }
 
 /** Something that codex wants to be answered. */
@@ -172,7 +174,13 @@ const isIgnored = (method: string): boolean =>
   /(?:[wW]arning|deprecationNotice|bridge\/disconnected)$/.test(method);
 
 const readers: Record<string, (state: CodexState, news: News) => CodexReading> = {
-  "bridge/connected": (state) => written(openLines(state)),
+  "bridge/connected": (state) => {
+    const lost = "The connection to codex was lost: what it said until now is in its own session log only.";
+    return written(
+      openLines(state),
+      ...(state.thread === undefined ? [] : [{ type: "error" as const, message: lost }]),
+    );
+  },
   "turn/started": (state, { params }) => {
     const turn = asText(asRecord(params["turn"])["id"]) ?? "";
     const after = without({ ...state, turn }, "failure", "rest");

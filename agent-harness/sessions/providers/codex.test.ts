@@ -211,19 +211,25 @@ describe("ugly streams of codex", () => {
     expect(shared.owed.at(-1)).not.toContain('"id":7');
   });
 
-  it("goes on after a lost connection, and drops what was answered meanwhile", () => {
+  it("goes on after a lost connection with what is still asked, and drops what was answered meanwhile", () => {
     const session = busy("tmux");
-    session.owed = [];
     session.read(...printed(command(0)));
-    expect(session.read(...printed({ method: "bridge/disconnected", params: {} }, connected(2)))).toEqual([]);
+    session.owed = [];
+    const lost = expect.stringContaining("error: The connection to codex was lost");
+    expect(session.read(...printed({ method: "bridge/disconnected", params: {} }, connected(2)))).toEqual([lost]);
     expect(session.owed.map((line) => (JSON.parse(line) as { method: string }).method)).toEqual([
       "initialize",
       "initialized",
       "thread/resume",
     ]);
     const asks = thread("active", { activeFlags: ["waitingOnApproval"] });
-    expect(session.read(...printed({ id: 5, result: asks }, command(0)))).toEqual(["processing"]);
-    session.read(...printed(connected(3)));
+    expect(session.read(...printed({ id: 5, result: asks }, command(0)))).toEqual([]);
+    expect(session.respond({ decision: "allow" })).toEqual([{ id: 0, result: { decision: "accept" } }]);
+    expect(session.read(...printed(news("serverRequest/resolved", { requestId: 0 })))).toEqual([
+      "asks no more",
+      "processing",
+    ]);
+    session.read(...printed(command(1), connected(3)));
     expect(session.read(...printed({ id: 7, result: thread("idle") }))).toEqual(["asks no more", "idle"]);
   });
 
