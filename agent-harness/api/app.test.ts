@@ -65,6 +65,12 @@ test("health lives on while the store is away, and says so", async () => {
   expect(await ask("GET", "/health")).toMatchObject({ status: 200, json: { projects: 1, store: "unavailable" } });
 });
 
+test("health waits for no store that hangs", async () => {
+  const { ask, sessions } = await openTestApi();
+  sessions.listProjects = () => new Promise(() => undefined);
+  expect(await ask("GET", "/health")).toMatchObject({ status: 200, json: { store: "unavailable" } });
+});
+
 describe("who may ask", () => {
   test.each(["evil.example", "evil.example:7070", "127.0.0.1.evil.example", "192.168.0.1", "[::2]"])(
     "a request to the name %j is refused",
