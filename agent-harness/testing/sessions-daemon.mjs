@@ -1,17 +1,17 @@
-// A daemon of sessions with the fake coding agent, from the built program, for tests that kill it: told what to do by
-// messages of its parent, {n, method, args}, answered by {n, result} or {n, error}. It is started with the place of the store.
+// A daemon of sessions, from the built program, with the fake coding agent or the real ones, for tests that kill it: told what
+// to do by messages of its parent, {n, method, args}, answered by {n, result} or {n, error}.
 import { openSessions } from "../../dist/sessions/open-sessions.js";
 import { homePaths } from "../../dist/shared/paths.js";
 import { openStore } from "../../dist/store/index.js";
 import { fakeProvider } from "./fake-provider.mjs";
 
-const { home, server } = JSON.parse(process.argv[2]);
+const { home, server, real } = JSON.parse(process.argv[2]);
 const store = await openStore({ server, spool: `${home}/spool` });
 const sessions = await openSessions({
   store,
   paths: homePaths(home),
   env: process.env,
-  providers: new Map([["pi", fakeProvider("pi")]]),
+  ...(real ? {} : { providers: new Map([["pi", fakeProvider("pi")]]) }),
   report: (problem, session) => process.stderr.write(`${session}: ${problem.stack}\n`),
 });
 

@@ -1,13 +1,16 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Session, Sessions } from "../sessions/index.ts";
+import { connectKeeper } from "../sessions/keeper-client.ts";
+import { sessionFolder } from "../sessions/session-folder.ts";
 import { keeperVariable, sessionFolderVariable } from "../shared/names.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { killAll, listMarked } from "../shared/process-tree.ts";
 import { openStore, type Store, type StoredEvent } from "../store/index.ts";
+import { agentCliEnv } from "./agent-clis.ts";
 import type { TestPostgres } from "./postgres.ts";
 import { until } from "./until.ts";
 
@@ -21,6 +24,8 @@ export interface SessionsTrial extends AsyncDisposable {
   daemon(env?: Record<string, string>): Promise<TrialDaemon>;
   /** All events of a session. */
   events(id: string): Promise<StoredEvent[]>;
+  /** Kills a session's program, and nothing else. */
+  crash(id: string): Promise<void>;
   /** Command lines of what runs for any session of this home, keepers included. */
   running(): Promise<string[]>;
 }
@@ -37,11 +42,22 @@ export type TrialDaemon = Omit<Sessions, typeof Symbol.asyncDispose> & {
   untilStatus(id: string, ...wanted: Session["status"][]): Promise<Session>;
 };
 
-/** Opens a trial with a database of its own; when it is disposed of, nothing of it may be left running. */
-export async function openSessionsTrial(postgres: TestPostgres): Promise<SessionsTrial> {
+export interface SessionsTrialOptions {
+  /** The real coding agents instead of the fake one. */
+  real?: boolean;
+  /** What <home>/sessions.json says. */
+  settings?: object;
+}
+
+/** Opens a trial with a database of its own. What it still runs when it is disposed of is ended. */
+export async function openSessionsTrial(
+  postgres: TestPostgres,
+  { real = false, settings = {} }: SessionsTrialOptions = {},
+): Promise<SessionsTrial> {
   await postgres.sql("postgres", "DROP DATABASE IF EXISTS agent_harness WITH (FORCE)");
   const home = await realpath(await mkdtemp(join(tmpdir(), "ah-s-")));
   const cwd = await realpath(await mkdtemp(join(tmpdir(), "ah-w-")));
+  await writeFile(join(home, "sessions.json"), JSON.stringify(settings), { mode: 0o600 });
   const store = await openStore({ server: postgres.server, spool: join(home, "spool") });
   await store.projects.add({ name: "demo", cwd });
   const daemons: TrialDaemon[] = [];
@@ -54,7 +70,7 @@ export async function openSessionsTrial(postgres: TestPostgres): Promise<Session
     cwd,
     store,
     daemon: async (env = {}) => {
-      const daemon = await startDaemon(JSON.stringify({ home, server: postgres.server }), {
+      const daemon = await startDaemon(JSON.stringify({ home, server: postgres.server, real }), {
         ...env,
         AGENT_HARNESS_HOME: home,
       });
@@ -62,6 +78,10 @@ export async function openSessionsTrial(postgres: TestPostgres): Promise<Session
       return daemon;
     },
     events: (id) => store.events.read({ agentId: id }, { since: 0, limit: 100_000 }),
+    crash: async (id) => {
+      await using keeper = await connectKeeper(sessionFolder(home, id).socket);
+      await keeper.signal("SIGKILL");
+    },
     running: async () => (await marked()).map(({ command }) => command),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(daemons.map((one) => one.kill()));
@@ -79,7 +99,7 @@ type Reply = { ready: true } | { n: number; result?: unknown; error?: { code?: s
 async function startDaemon(place: string, env: Record<string, string>): Promise<TrialDaemon> {
   const program = join(packageRoot(), "agent-harness", "testing", "sessions-daemon.mjs");
   const child = fork(program, [place], {
-    env: { ...process.env, ...env },
+    env: { ...agentCliEnv(env["AGENT_HARNESS_HOME"] ?? ""), ...env },
     execArgv: [],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
@@ -127,7 +147,7 @@ function daemonOf(
           const session = (await call("get", "demo", id)) as Session;
           return wanted.includes(session.status) && session;
         },
-        20_000,
+        60_000,
       ),
   };
   return new Proxy(own, {
