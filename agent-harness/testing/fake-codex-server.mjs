@@ -6,7 +6,10 @@
 //   {"method":"exit","params":{"code":3}}
 //   anything else comes back as { method: "heard", params }
 import { createHash } from "node:crypto";
+import { symlinkSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 const path = process.argv[process.argv.indexOf("--listen") + 1].replace("unix://", "");
 const magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -54,4 +57,6 @@ function answer({ method, id, params }, send, socket) {
   else send({ method: "heard", params: { method, env: process.env.FAKE_LOG } });
 }
 
-server.listen(path);
+// As codex does it: the path may be longer than a socket's.
+const target = join(tmpdir(), `fake-codex-${process.pid}`);
+server.listen(target, () => symlinkSync(target, path));

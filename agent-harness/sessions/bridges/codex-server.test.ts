@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { existsSync, lstatSync } from "node:fs";
+import { mkdtemp, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,8 +17,10 @@ async function openServer(
   const threadFile = join(folder, "thread");
   const lines: string[] = [];
   const complaints: string[] = [];
+  // Longer than a socket's path may be.
+  const socket = join(folder, "s".repeat(120));
   const server = new CodexServer({
-    socket: join(folder, "s"),
+    socket,
     threadFile,
     argv: argv(log),
     line: (text) => lines.push(text),
@@ -34,7 +36,7 @@ async function openServer(
   const heard = () => messages().flatMap((one) => (one.method === "heard" ? [one.params] : []));
   const connections = () => messages().filter(({ method }) => method === "bridge/connected").length;
   const say = (method: string, more: object = {}): void => server.write(JSON.stringify({ method, ...more }));
-  return { server, folder, log, threadFile, lines, messages, heard, connections, complaints, say };
+  return { server, socket, log, threadFile, lines, messages, heard, connections, complaints, say };
 }
 
 test("passes lines on and back, each message as one line", async () => {
@@ -81,12 +83,14 @@ test("makes a lost connection anew, and keeps lines back until there was a hands
 });
 
 test("ends with the server, with its exit code, and leaves no socket", async () => {
-  const { server, folder, connections, say } = await openServer();
+  const { server, socket, connections, say } = await openServer();
   await until("the connection", () => connections() === 1);
   say("initialized");
+  const target = await readlink(socket);
+  expect(existsSync(target)).toBe(true);
   say("exit", { params: { code: 3 } });
   expect(await server.ended).toBe(3);
-  expect(existsSync(join(folder, "s"))).toBe(false);
+  expect([socket, target].map((path) => lstatSync(path, { throwIfNoEntry: false }))).toEqual([undefined, undefined]);
 });
 
 test("says why there is no server", async () => {

@@ -89,7 +89,9 @@ export class CodexServer {
     const end = Date.now() + connectLimitMs;
     while (!this.#ending) {
       try {
-        return await connectWebSocket(this.#options.socket, news);
+        // codex makes a link to a socket whose path is short enough for one.
+        const { socket } = this.#options;
+        return await connectWebSocket((await findTarget(socket)) ?? socket, news);
       } catch (error) {
         if (Date.now() > end) throw error;
         await delay(20);
@@ -158,7 +160,9 @@ function threadOf(text: string): Thread | undefined {
 
 /** codex leaves its socket when it is killed: a link, and what it points to in a folder of its own. */
 export async function removeSocket(path: string): Promise<void> {
-  const target = await readlink(path).catch(() => undefined);
+  const target = await findTarget(path);
   const left = target === undefined ? [path] : [path, target, `${target}.lock`];
   await Promise.all(left.map((one) => rm(one, { force: true })));
 }
+
+const findTarget = async (link: string): Promise<string | undefined> => await readlink(link).catch(() => undefined);
