@@ -106,7 +106,8 @@ test("a window that a person closes is the end of the session", async () => {
 
 test("kill -9 of whoever started it leaves the window open; of the tmux server ends the session", async () => {
   const place = keepers.place();
-  const starter = await keepers.startElsewhere(place, { terminal: terminalOf(place) }, "tmux");
+  const starter = keepers.startElsewhere(place, { terminal: terminalOf(place) }, "tmux");
+  await starter.started;
   await untilUp(place);
   await starter.kill();
   const client = await keepers.connect(place);

@@ -16,7 +16,7 @@ import {
 } from "../testing/keepers.ts";
 import { until } from "../testing/until.ts";
 import { connectKeeper } from "./keeper-client.ts";
-import { findKeeper, findKeeperRecord } from "./session-folder.ts";
+import { findKeeperRecord } from "./session-folder.ts";
 
 let keepers: Keepers;
 beforeEach(async () => {
@@ -101,17 +101,6 @@ test("the same key is written once, over a new connection and a new keeper too",
   expect(records.filter((one) => one.from === "exited")).toEqual([
     expect.objectContaining({ code: null, signal: "SIGTERM" }),
   ]);
-});
-
-test("kill -9 of whoever started it leaves program, keeper and journal going", async () => {
-  const place = keepers.place();
-  const starter = await keepers.startElsewhere(place, { backend: lineProgram("ticks") });
-  const client = await keepers.connect(place);
-  await starter.kill();
-  const { length } = await linesOf(place, "stdout");
-  await until("it ticks on", async () => (await linesOf(place, "stdout")).length > length + 5);
-  expect(await client.write("still there", "a")).toBe(true);
-  await untilLine(place, "got still there");
 });
 
 test("a huge line, bytes that are no text, half a line at the end", async () => {
@@ -206,36 +195,6 @@ test("what a program leaves behind ends with it", async () => {
   expect(isRunning(escaped)).toBe(false);
 });
 
-test("SIGTERM to the keeper ends all, SIGHUP nothing", async () => {
-  const place = keepers.place();
-  await keepers.start(place, { backend });
-  const client = await keepers.connect(place);
-  await client.write("deaf", "a");
-  await client.write("escape", "b");
-  const escaped = Number((await untilLine(place, /^escaped/)).split(" ")[1]);
-  const keeper = await findKeeper(place);
-  process.kill(keeper?.pid ?? 0, "SIGHUP");
-  await client.write("after", "c");
-  await untilLine(place, "got after");
-  process.kill(keeper?.pid ?? 0, "SIGTERM");
-  expect(await untilEnded(place)).toEqual({ code: null, signal: "SIGKILL" });
-  expect(isRunning(escaped)).toBe(false);
-});
-
-test("a keeper that was killed: the next one ends what it left, and goes on with the journal", async () => {
-  const place = keepers.place();
-  await keepers.start(place, { backend });
-  const up = Number((await untilLine(place, /^up/)).split(" ")[1]);
-  const keeper = await findKeeper(place);
-  process.kill(keeper?.pid ?? 0, "SIGKILL");
-  await until("the keeper is gone", async () => (await findKeeper(place)) === undefined);
-  await expect(connectKeeper(place.socket)).rejects.toMatchObject({ code: "KEEPER_GONE" });
-  expect(isRunning(up)).toBe(true);
-  await keepers.start(place, { backend });
-  expect(isRunning(up)).toBe(false);
-  expect((await journalOf(place)).map((one) => one.from).filter((one) => one === "started")).toHaveLength(2);
-});
-
 test("a line for a program that has closed its input is refused, and can be tried again", async () => {
   const place = keepers.place();
   await keepers.start(place, { backend });
@@ -253,14 +212,6 @@ test("a line for a program that has closed its input is refused, and can be trie
   await expect(client.write("x", "b")).rejects.toMatchObject(refused);
   await expect(client.write("x", "b")).rejects.toMatchObject(refused);
   expect((await client.status()).state).toBe("running");
-});
-
-test("there is one keeper a session, whoever starts it at the same time", async () => {
-  const place = keepers.place();
-  const both = await Promise.all([1, 2].map(() => keepers.start(place, { backend }, "headless", "run-1")));
-  expect(both.map((one) => one.state)).toEqual(["running", "running"]);
-  expect((await journalOf(place)).filter((one) => one.from === "started")).toHaveLength(1);
-  await expect(keepers.start(place, { backend })).rejects.toMatchObject({ code: "LOCK_HELD" });
 });
 
 test("a program that is not there, a folder that is not there", async () => {

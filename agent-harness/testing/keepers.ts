@@ -24,13 +24,15 @@ export interface Keepers extends AsyncDisposable {
   place: (id?: string) => SessionFolder;
   start: (place: SessionFolder, plan: KeeperPlan, runIn?: RunWay, run?: string) => Promise<StartedKeeper>;
   /** Starts a keeper from a process of its own, which waits to be killed. */
-  startElsewhere: (place: SessionFolder, plan: KeeperPlan, runIn?: RunWay) => Promise<Starter>;
+  startElsewhere: (place: SessionFolder, plan: KeeperPlan, runIn?: RunWay, run?: string) => Starter;
   /** A connection that is closed at the end. */
   connect: (place: SessionFolder) => Promise<KeeperClient>;
 }
 
 /** A process that started a keeper. */
 export interface Starter {
+  /** Settles when the keeper runs. */
+  started: Promise<void>;
   kill: () => Promise<void>;
 }
 
@@ -47,8 +49,8 @@ export async function openKeepers(): Promise<Keepers> {
     place: (id = `fake-${++count}`) => sessionFolder(home, id),
     start: async (place, plan, runIn = "headless", run = undefined) =>
       await startKeeper(place, plan, { runIn, tmux, ...(run === undefined ? {} : { run }) }),
-    startElsewhere: async (place, plan, runIn = "headless") => {
-      const starter = await startElsewhere(place, plan, { runIn, tmux });
+    startElsewhere: (place, plan, runIn = "headless", run = undefined) => {
+      const starter = startElsewhere(place, plan, { runIn, tmux, run });
       open.push({ [Symbol.asyncDispose]: starter.kill });
       return starter;
     },
@@ -71,7 +73,7 @@ export async function openKeepers(): Promise<Keepers> {
   };
 }
 
-async function startElsewhere(place: SessionFolder, plan: KeeperPlan, options: unknown): Promise<Starter> {
+function startElsewhere(place: SessionFolder, plan: KeeperPlan, options: unknown): Starter {
   const keeper = join(packageRoot(), "dist", "sessions", "keeper.js");
   const program = [
     `const { startKeeper } = await import(${JSON.stringify(keeper)});`,
@@ -82,12 +84,15 @@ async function startElsewhere(place: SessionFolder, plan: KeeperPlan, options: u
   const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  await Promise.race([once(child.stdout, "data"), once(child, "exit").then(() => expect.fail("the starter ended"))]);
+  const ended = once(child, "exit");
   return {
+    started: Promise.race([once(child.stdout, "data"), ended]).then(([said]) => {
+      if (!(said instanceof Buffer)) throw new Error("the process that was to start a keeper has ended");
+    }),
     kill: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGKILL");
-      await once(child, "exit");
+      await ended;
     },
   };
 }
