@@ -115,19 +115,31 @@ function opened(state: CodexState, result: Message): CodexReading {
   if (id === undefined) return nothing(state);
   const file = asText(thread["path"]);
   const status = asRecord(thread["status"]);
+  const isNew = state.opening?.method === "thread/start";
   const { task, turn = "", ...left } = without(state, "opening", "complaint", "rest");
-  const after: CodexState = { ...left, thread: id, ...(status["type"] === "active" ? { turn } : {}) };
-  const session: Update = { type: "provider_session", id, ...(file === undefined ? {} : { file }) };
-  if (task !== undefined) return written(inputLines(after, task), session);
+  const after: CodexState = {
+    ...left,
+    thread: id,
+    ...(status["type"] === "active" ? { turn } : {}),
+    ...(isNew && file !== undefined ? { newLog: file } : {}),
+  };
+  const session = after.newLog === undefined ? [sessionOf(id, file)] : [];
+  if (task !== undefined) return written(inputLines(after, task), ...session);
   // What is still asked after a lost connection is asked again, under the same id.
-  if (asList(status["activeFlags"]).length > 0) return told(after, session);
+  if (asList(status["activeFlags"]).length > 0) return told(after, ...session);
   const answered = Object.keys(after.asks).map((pendingId): Update => ({ type: "resolved", pendingId }));
-  return told({ ...after, asks: {} }, session, ...answered, {
+  return told({ ...after, asks: {} }, ...session, ...answered, {
     type: "status",
     status: after.turn === undefined ? "idle" : "processing",
     source: "protocol",
   });
 }
+
+const sessionOf = (id: string, file: string | undefined): Update => ({
+  type: "provider_session",
+  id,
+  ...(file === undefined ? {} : { file }),
+});
 
 /** Something that codex wants to be answered. */
 function readAsk(
@@ -183,8 +195,10 @@ const readers: Record<string, (state: CodexState, news: News) => CodexReading> =
   },
   "turn/started": (state, { params }) => {
     const turn = asText(asRecord(params["turn"])["id"]) ?? "";
-    const after = without({ ...state, turn }, "failure", "rest");
-    return told(after, { type: "status", status: "processing", source: "protocol" });
+    const after = without({ ...state, turn }, "failure", "rest", "newLog");
+    const { thread, newLog } = state;
+    const session = thread === undefined || newLog === undefined ? [] : [sessionOf(thread, newLog)];
+    return told(after, ...session, { type: "status", status: "processing", source: "protocol" });
   },
   "turn/completed": (state, { params }) => completed(state, asRecord(params["turn"])),
   "item/started": (state, { params }) => {

@@ -34,6 +34,8 @@ export type CodexState = {
   calls: Record<string, Call>;
   /** codex's id of the session. */
   thread?: string;
+  /** The log of a thread that has none yet: until its first turn nobody can go on with it. */
+  newLog?: string;
   /** The turn that is under way. */
   turn?: string;
   /** The last one that ended. */

@@ -254,6 +254,15 @@ describe("ugly streams of codex", () => {
     expect(told(session.updates).filter((line) => line === "unknown").length).toBeGreaterThan(3);
   });
 
+  it("names the session with its first turn: before that nobody can go on with it", () => {
+    const session = new Told(startRequest("headless", { task: "Do." }));
+    const named = () => session.updates.filter(({ type }) => type === "provider_session");
+    session.read(startedRecord, ...printed({ id: 1, result: {} }, { id: 2, result: thread("idle") }));
+    expect(named()).toEqual([]);
+    session.read(...printed(began("u1"), ended("u1"), began("u2")));
+    expect(named()).toEqual([{ type: "provider_session", id: "t1", file: "/log" }]);
+  });
+
   it("says why codex did not start", () => {
     const session = new Told(startRequest("headless", { task: "Do." }));
     const stderr = (n: number, line: string) => ({ n, at: n, from: "stderr", line }) as const;
@@ -274,5 +283,6 @@ describe("ugly streams of codex", () => {
     expect(session.input("Again.")[0]).toContain('"method":"thread/resume"');
     session.read(...printed({ id: 3, result: thread("idle") }));
     expect(session.owed.at(-1)).toContain('"text":"Again."');
+    expect(session.updates.at(-1)).toEqual({ type: "provider_session", id: "t1", file: "/log" });
   });
 });
