@@ -12,15 +12,16 @@ need_node() {
   command -v git >/dev/null || fail "git was not found" "install git"
 }
 
-# npm ci in a folder, unless its lock file is the one that was installed from.
+# npm ci in a folder, unless its lock file is the one that was installed from. What follows the two names goes to npm.
 install_in() {
-  local folder=$1 stamp=$1/node_modules/.installed-from
+  local folder=$1 stamp=$1/node_modules/.installed-from name=$2
+  shift 2
   if [ -f "$stamp" ] && cmp -s "$folder/package-lock.json" "$stamp"; then
-    say "packages of $2: up to date"
+    say "packages of $name: up to date"
     return
   fi
-  say "installing the packages of $2"
-  (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error >&2)
+  say "installing the packages of $name"
+  (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error "$@" >&2)
   cp "$folder/package-lock.json" "$stamp"
 }
 

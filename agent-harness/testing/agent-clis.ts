@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, join } from "node:path";
 import type { ProviderName } from "../sessions/session.ts";
+import { packageRoot } from "../shared/paths.ts";
 
 /*
- * The real coding-agent programs, where a test may use them: from our own optional dev dependencies, from the folder of
- * packages that HARNESS_TEST_CLIS names, or from the PATH. Suites that need one are skipped without it.
+ * The real coding-agent programs, where a test may use them: from the folder of packages that
+ * HARNESS_TEST_CLIS names, from scripts/agent-clis, which CI installs, or from the PATH. Suites that need one are skipped without it.
  */
 
 /** Where each lies in its packages; the native program where there is one, since the packages' wrappers are filled in at install. */
@@ -32,15 +32,12 @@ export function findAgentCli(provider: ProviderName): string | undefined {
 }
 
 function candidates(provider: ProviderName): string[] {
-  const folders = [process.env["HARNESS_TEST_CLIS"], ownModules()].filter((folder) => folder !== undefined);
+  const folders = [
+    process.env["HARNESS_TEST_CLIS"],
+    join(packageRoot(), "scripts", "agent-clis", "node_modules"),
+  ].filter((folder) => folder !== undefined);
   const onPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, commands[provider]));
   return [...folders.flatMap((folder) => packaged[provider].map((path) => join(folder, path))), ...onPath];
-}
-
-/** The folder in which our own packages are installed: of this checkout, or of one around it. */
-function ownModules(): string | undefined {
-  const zod = createRequire(import.meta.url).resolve("zod/package.json");
-  return dirname(dirname(zod));
 }
 
 /** What a coding agent under test may not see of our own environment: proxies and certificates of the machine, our credentials. */
