@@ -58,7 +58,7 @@ async function serve(context: CommandContext, place: { port: number; host: strin
   await using store = await openHarnessStore(context, paths, report);
   using _pruning = pruneEachHour(store, env, report);
   const version = packageVersion();
-  await using webhooks = await openWebhooks({ queue: store.deliveries, paths, env, version });
+  await using webhooks = await openWebhooks({ queue: store.deliveries, events: store.events, paths, env, version });
   await using sessions = await openSessions({ store, paths, env, report });
   const api = await openApi({
     ...place,

@@ -37,11 +37,5 @@ export type {
   Subscription,
 } from "./sessions.ts";
 export { tmuxAvailable } from "./tmux.ts";
-export {
-  deliveryIdOf,
-  type MachineWebhook,
-  planDelivery,
-  type WebhookEvent,
-  webhookEvents,
-} from "./webhook-delivery.ts";
+export { webhookEvents } from "./webhook-delivery.ts";
 export { type DeliveryQueue, openWebhooks, type Webhooks } from "./webhooks.ts";

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { NewDelivery } from "../store/index.ts";
+import { eventLogDouble } from "../testing/event-log-double.ts";
 import { freePorts } from "../testing/ports.ts";
 import { openReceiver, type Received } from "../testing/receiver.ts";
 import { until } from "../testing/until.ts";
@@ -169,7 +170,7 @@ test("a queue that is away for a while is asked again", async () => {
   expect(receiver.received).toHaveLength(1);
 });
 
-test("who wakes the delivery does not wait for its next look", async () => {
+test("a session that comes to rest does not wait for the next look", async () => {
   await using receiver = await openReceiver();
   const queue = queueDouble();
   let looks = 0;
@@ -178,13 +179,12 @@ test("who wakes the delivery does not wait for its next look", async () => {
     looks += 1;
     return claim(...options);
   };
-  const webhooks = await open(queue, { pollMs: 3_600_000 });
-  await until("it has looked", () => looks === 1);
+  const events = eventLogDouble();
+  await open(queue, { pollMs: 3_600_000, events });
+  await until("it has looked and listens", () => looks === 1 && events.open === 1);
   await queue.add(delivery(receiver.url));
-  await until("it was woken", () => {
-    webhooks.wake();
-    return queue.all.get("d1")?.state === "delivered";
-  });
+  await events.append([{ type: "agent_terminal_finalized", project: "shop", agentId: "a", data: {} }]);
+  await settled(queue);
 });
 
 test("a claim hides what is being delivered for longer than an attempt takes", async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
-import type { Delivery, DeliveryState, NewDelivery, Tables } from "../store/index.ts";
+import type { Delivery, DeliveryState, EventLog, NewDelivery, Tables } from "../store/index.ts";
 import { type MachineWebhook, machineWebhook } from "./webhook-delivery.ts";
 import { type PostResult, parseTarget, postOnce } from "./webhook-post.ts";
 import { signatureHeaders, webhookSecret } from "./webhook-signature.ts";
@@ -27,6 +27,8 @@ const pruneMs = 3_600_000;
 
 export interface WebhooksOptions {
   queue: DeliveryQueue;
+  /** Looked at as soon as a session has come to rest, instead of at the next look only. */
+  events?: Pick<EventLog, "subscribe">;
   paths: Pick<HomePaths, "webhookSecret">;
   env: Readonly<Record<string, string | undefined>>;
   version: string;
@@ -42,8 +44,6 @@ export interface Webhooks extends AsyncDisposable {
   machine: MachineWebhook | undefined;
   /** Refuses a URL that nothing could be posted to, before somebody relies on it. */
   requireTarget(url: string): void;
-  /** Looks at once, because something was added. */
-  wake(): void;
   /** Posts one delivery now, once, outside of the queue. */
   tryOut(delivery: NewDelivery): Promise<PostResult>;
   /** Asks a receiver something, under the same rules as a webhook. */
@@ -69,7 +69,6 @@ export async function openWebhooks(options: WebhooksOptions): Promise<Webhooks> 
   return {
     machine,
     requireTarget: (url) => void parseTarget(url, { allowPrivate }),
-    wake: loop.wake,
     tryOut: post,
     probe: (url, body) => {
       const headers = {
@@ -102,7 +101,6 @@ type ClaimedDelivery = Awaited<ReturnType<DeliveryQueue["claim"]>>[number];
 type Poster = (one: NewDelivery) => Promise<PostResult>;
 
 interface Loop {
-  wake(): void;
   stop(): Promise<void>;
   trouble(): string | undefined;
 }
@@ -137,16 +135,35 @@ function startLoop(options: WebhooksOptions, post: Poster): Loop {
       await delay(pollMs, undefined, { signal: rest.signal }).catch(() => undefined);
     }
   };
-  const working = work();
+  const left = new AbortController();
+  const working = Promise.all([work(), listen(options, left.signal, () => rest.abort())]);
   return {
-    wake: () => rest.abort(),
     trouble: () => trouble,
     stop: async () => {
       stopped = true;
+      left.abort();
       rest.abort();
       await working;
     },
   };
+}
+
+/** Calls `wake` for each rest of a session. What is missed here is found by the next look. */
+async function listen(
+  { events, pollMs = usualPollMs }: WebhooksOptions,
+  signal: AbortSignal,
+  wake: () => void,
+): Promise<void> {
+  while (events !== undefined && !signal.aborted) {
+    try {
+      for await (const feed of events.subscribe({}, { signal })) {
+        if (feed.kind === "event" && feed.event.type === "agent_terminal_finalized") wake();
+      }
+    } catch {
+      // Whatever it is, the queue says so too.
+    }
+    await delay(pollMs, undefined, { signal }).catch(() => undefined);
+  }
 }
 
 async function deliver(one: ClaimedDelivery, options: WebhooksOptions, post: Poster): Promise<void> {
