@@ -35,41 +35,75 @@ export function openApiHttp({ baseUrl, token, requestLimitMs }: ApiPlace): ApiHt
   };
   return {
     json: async (method, path, { body, idempotencyKey } = {}) => {
-      const response = await send(path, {
-        method,
-        signal: AbortSignal.timeout(requestLimitMs),
-        headers: {
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
-          ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      const headers = {
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
+      };
+      const request = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+      return await within(requestLimitMs, baseUrl, async (signal) => {
+        const response = await send(path, { ...request, signal });
+        try {
+          const text = await response.text();
+          return text === "" ? {} : objectOf(JSON.parse(text));
+        } catch (cause) {
+          throw unreachable(baseUrl, cause);
+        }
       });
-      try {
-        const text = await response.text();
-        return text === "" ? {} : objectOf(JSON.parse(text));
-      } catch (cause) {
-        throw unreachable(baseUrl, cause);
-      }
     },
     stream: async (path, signal) => {
-      const { body } = await send(path, { signal, headers: { accept: "text/event-stream" } });
+      const { body } = await unlessAborted(signal, send(path, { signal, headers: { accept: "text/event-stream" } }));
       if (body === null) throw unreachable(baseUrl, new Error("the answer is empty"));
-      return whole(body, baseUrl, signal);
+      return partsOf(body, baseUrl, signal);
     },
   };
 }
 
-/** The same bytes; a connection that breaks is told like one that could not be made. */
-async function* whole(
-  body: AsyncIterable<Uint8Array>,
+/** Does something that may take so long, and no longer. */
+async function within<T>(limitMs: number, baseUrl: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const error = unreachable(baseUrl, new Error(`no answer in ${limitMs} ms`));
+  const timer = setTimeout(() => late.abort(error), limitMs);
+  try {
+    return await unlessAborted(late.signal, work(late.signal));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same result, or the signal's reason as soon as it is aborted: fetch forgets its signal when memory is collected. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** The parts of a body until it ends or the signal is aborted; one that breaks is told like a connection that could not be made. */
+async function* partsOf(
+  body: ReadableStream<Uint8Array>,
   baseUrl: string,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
+  const reader = body.getReader();
   try {
-    yield* body;
+    for (;;) {
+      const { done, value } = await unlessAborted(signal, reader.read());
+      if (done) return;
+      yield value;
+    }
   } catch (cause) {
     signal.throwIfAborted();
     throw unreachable(baseUrl, cause);
+  } finally {
+    // Closes the connection, unless it is gone already.
+    reader.cancel().catch(() => undefined);
   }
 }
 

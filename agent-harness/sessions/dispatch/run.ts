@@ -1,5 +1,5 @@
 import type { Progress } from "../../shared/progress.ts";
-import { isTerminal, type SessionStatus } from "../session.ts";
+import type { SessionStatus } from "../session.ts";
 import type { HarnessClient } from "./client.ts";
 import type { DispatchRequest } from "./inputs.ts";
 import type { Recovery, Retries } from "./recovery.ts";
@@ -168,9 +168,6 @@ export async function agentUntil(
 
 /** Whether nothing more is to be expected of an agent. */
 export const isOver = (agent: Dispatched): boolean => agent.atRest || agent.gone || agent.lost !== undefined;
-
-/** Whether the last known status is one that an agent does not leave by itself. */
-export const looksTerminal = ({ status }: Dispatched): boolean => status !== undefined && isTerminal(status);
 
 /** The project; there is one before there are agents. */
 export function projectOf({ project }: Run): ProjectInUse {
