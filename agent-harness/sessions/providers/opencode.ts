@@ -123,7 +123,8 @@ export const opencode: Provider = {
     ...["OPENCODE_API_KEY", "OPENCODE_AUTH_CONTENT", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"],
     ...["GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY", "GOOGLE_API_KEY", "GROQ_API_KEY", "XAI_API_KEY"],
     ...["DEEPSEEK_API_KEY", "MISTRAL_API_KEY", "CEREBRAS_API_KEY", "FIREWORKS_API_KEY", "AZURE_API_KEY"],
-    ...["AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"],
+    // Not AWS_ACCESS_KEY_ID and its like: a stack names its own object store by them.
+    "AWS_BEARER_TOKEN_BEDROCK",
   ],
   capabilities: { permissions: true, questions: true, resume: true, models: true },
   ways: { headless: way, tmux: way },

@@ -103,7 +103,8 @@ export const pi: Provider = {
     ...["DEEPSEEK_API_KEY", "GROQ_API_KEY", "CEREBRAS_API_KEY", "XAI_API_KEY", "FIREWORKS_API_KEY"],
     ...["OPENROUTER_API_KEY", "AI_GATEWAY_API_KEY", "ZAI_API_KEY", "MISTRAL_API_KEY", "MINIMAX_API_KEY"],
     ...["MOONSHOT_API_KEY", "OPENCODE_API_KEY", "KIMI_API_KEY", "CLOUDFLARE_API_KEY", "XIAOMI_API_KEY"],
-    ...["AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"],
+    // Not AWS_ACCESS_KEY_ID and its like: a stack names its own object store by them.
+    "AWS_BEARER_TOKEN_BEDROCK",
   ],
   capabilities: { permissions: false, questions: false, resume: true, models: true },
   ways: { headless: way(planHeadless, true), tmux: way(planTerminal, false) },
