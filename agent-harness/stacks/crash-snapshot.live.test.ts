@@ -1,7 +1,8 @@
 import type { Client } from "minio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { build, type Doing, killedWhile, startDoing } from "../testing/crash.ts";
-import { objectsIn, s3Client } from "../testing/objects.ts";
+import { objectsIn } from "../testing/objects.ts";
+import { openS3Client } from "../testing/s3-client.ts";
 import { openSmall, type SmallHarness, smallConfig } from "../testing/small.ts";
 
 let h: SmallHarness;
@@ -14,7 +15,7 @@ beforeAll(async () => {
   const afterClone = "    - sql: INSERT INTO notes (text) VALUES ('after')";
   repo = await h.project({ "agent-harness.yml": smallConfig({ afterClone }) });
   await h.ok(repo, "setup");
-  s3 = s3Client((await h.infra()).s3);
+  s3 = openS3Client((await h.infra()).s3);
 });
 afterAll(async () => await h?.[Symbol.asyncDispose]());
 

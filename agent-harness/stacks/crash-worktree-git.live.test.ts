@@ -1,11 +1,11 @@
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findMarked, isAlive } from "../shared/process-tree.ts";
 import { findExecutable } from "../shared/words.ts";
 import { build, type Doing, killedWhile, startDoing } from "../testing/crash.ts";
 import { git } from "../testing/small.ts";
-import { isThere, openTrees, type TreeHarness } from "../testing/trees.ts";
+import { expectTree, isThere, openTrees, type TreeHarness } from "../testing/trees.ts";
 import { until } from "../testing/until.ts";
 import { markVariable, stackMark } from "./plan.ts";
 
@@ -54,14 +54,7 @@ afterAll(async () => await h?.[Symbol.asyncDispose]());
 
 const launching = (id: number): Doing => ({ verb: "launch", repo, id, options: { worktree: { kind: "branch" } } });
 
-async function works(id: number): Promise<void> {
-  expect(await h.ledger(id)).toMatchObject({ workdir: h.tree(id), status: "ready" });
-  expect(await h.ask(repo, String(id), "health")).toMatchObject({ healthy: true });
-  expect(await h.sql(`agent_${id}`, "select text from notes")).toEqual([{ text: "seed" }]);
-  expect(await git(h.tree(id), "status", "--porcelain")).toBe("");
-  expect(await readFile(join(h.tree(id), ".env"), "utf8")).toBe("SECRET=1\n");
-  expect(await readFile(join(h.tree(id), "install.log"), "utf8")).toMatch(/done\n$/);
-}
+const works = (id: number): Promise<void> => expectTree(h, id);
 
 /** Nothing that is there is work: no force is needed. */
 async function goes(id: number): Promise<void> {

@@ -1,19 +1,4 @@
-import { Client } from "minio";
-import type { S3Connection } from "../infra/buckets.ts";
-
-/** A client of an S3 server, as an application has one. */
-export function s3Client({ url, accessKey, secretKey, region }: S3Connection): Client {
-  const { hostname, port } = new URL(url);
-  return new Client({
-    endPoint: hostname,
-    port: Number(port),
-    useSSL: false,
-    accessKey,
-    secretKey,
-    region,
-    pathStyle: true,
-  });
-}
+import type { Client } from "minio";
 
 /** What a bucket holds besides the stamp: the text of each object, its type and its own metadata, by key. */
 export async function objectsIn(s3: Client, bucket: string): Promise<Record<string, unknown>> {

@@ -1,4 +1,4 @@
-import { lstat, readdir, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { git, openSmall, type SmallHarness, smallConfig } from "./small.ts";
@@ -55,6 +55,16 @@ export async function openTrees(install?: readonly string[]): Promise<TreeHarnes
       );
     },
   };
+}
+
+/** Expects a stack that works in its worktree, with what was carried over and installed, and nothing that git would call work. */
+export async function expectTree(h: TreeHarness, id: number): Promise<void> {
+  expect(await h.ledger(id)).toMatchObject({ workdir: h.tree(id), status: "ready" });
+  expect(await h.ask(h.repo, String(id), "health")).toMatchObject({ healthy: true });
+  expect(await h.sql(`agent_${id}`, "select text from notes")).toEqual([{ text: "seed" }]);
+  expect(await git(h.tree(id), "status", "--porcelain")).toBe("");
+  expect(await readFile(join(h.tree(id), ".env"), "utf8")).toBe("SECRET=1\n");
+  expect(await readFile(join(h.tree(id), "install.log"), "utf8")).toMatch(/done\n$/);
 }
 
 const trashed = (trees: string): Promise<string[]> => readdir(join(trees, ".agent-harness-trash")).catch(() => []);

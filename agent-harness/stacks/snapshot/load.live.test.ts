@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../../shared/paths.ts";
-import { objectsIn, s3Client } from "../../testing/objects.ts";
+import { objectsIn } from "../../testing/objects.ts";
+import { openS3Client } from "../../testing/s3-client.ts";
 import { openSmall, type SmallHarness, smallConfig } from "../../testing/small.ts";
 import { until } from "../../testing/until.ts";
 
@@ -113,7 +114,7 @@ test("a snapshot under load is of one instant, and the application goes on", asy
   expect(sum?.["sum"]).toBe(0);
   expect(sum?.["rows"]).toBeGreaterThanOrEqual(400);
   expect(sum?.["rows"]).toBeLessThan(2 * now.written);
-  const objects = await objectsIn(s3Client((await h.infra()).s3), "agent-25");
+  const objects = await objectsIn(openS3Client((await h.infra()).s3), "agent-25");
   const keys = await h.sql("agent_25", `select distinct key from entries where ${mine}`);
   expect(keys.map((row) => String(row["key"])).filter((key) => objects[key] === undefined)).toEqual([]);
 });

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Client } from "minio";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { build, killedWhile } from "../../testing/crash.ts";
-import { objectsIn, s3Client } from "../../testing/objects.ts";
+import { objectsIn } from "../../testing/objects.ts";
+import { openS3Client } from "../../testing/s3-client.ts";
 import { openSmall, type SmallHarness, smallConfig } from "../../testing/small.ts";
 import { until } from "../../testing/until.ts";
 
@@ -18,7 +19,7 @@ beforeAll(async () => {
   h = await openSmall();
   repo = await h.project({ "agent-harness.yml": smallConfig({ afterClone }) });
   await h.ok(repo, "setup");
-  s3 = s3Client((await h.infra()).s3);
+  s3 = openS3Client((await h.infra()).s3);
 });
 afterAll(async () => await h?.[Symbol.asyncDispose]());
 
