@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { journalRecord } from "../sessions/journal.ts";
 import { claudeCode } from "../sessions/providers/claude-code.ts";
+import { parseLine } from "../sessions/providers/json.ts";
 import type { Update } from "../sessions/session.ts";
 import { packageRoot } from "../shared/paths.ts";
 import { findAgentCli } from "./agent-clis.ts";
@@ -89,11 +90,14 @@ export async function keepFixture(trial: Trial, name: string): Promise<void> {
 }
 
 /** Lines of the session log with the program's own prompts and snapshots, which are long and its vendor's. */
-const dropped = /^\{"type":"(?:api-request|file-history-snapshot)|"attachment":\{"type":"(?!queued_command)/;
+const dropped =
+  /^\{"type":"(?:api-request|file-history-snapshot)|"attachment":\{"type":"(?!queued_command)|"stop_hook_summary"/;
 
 function shortened(text: string): string[] {
   const record = journalRecord.parse(JSON.parse(text));
-  if (record.from === "file" && dropped.test(record.line)) return [];
+  if (record.from === "file") return dropped.test(record.line) ? [] : [statusOnly(record, text)];
+  // Where the program is installed is nobody's business.
+  if (record.from === "started") return [JSON.stringify({ ...record, argv: ["claude", ...record.argv.slice(1)] })];
   if (record.from !== "stdout") return [text];
   const line = asRecord(JSON.parse(record.line));
   const { request_id: request, response } = asRecord(line["response"]);
@@ -102,8 +106,16 @@ function shortened(text: string): string[] {
   }
   if (line["subtype"] !== "init") return [text];
   // Lists of every tool, command, skill and agent that there is.
-  const kept = Object.entries(line).filter(([, value]) => !Array.isArray(value));
+  const kept = Object.entries(line).filter(([key, value]) => !Array.isArray(value) && key !== "messaging_socket_path");
   return [withLine(record, Object.fromEntries(kept))];
+}
+
+/** Of the file that says what the program is doing, what is read of it; the rest tells of this machine. */
+function statusOnly(record: { path: string; line: string }, text: string): string {
+  if (!record.path.endsWith(".json")) return text;
+  // Read while it was being written, it is no JSON.
+  const { sessionId, status, statusUpdatedAt, waitingFor } = parseLine(record.line) ?? {};
+  return withLine(record, { sessionId, status, statusUpdatedAt, waitingFor });
 }
 
 const withLine = (record: object, line: object): string => JSON.stringify({ ...record, line: JSON.stringify(line) });

@@ -117,7 +117,8 @@ class ProviderTrial implements Trial {
       cwd: this.cwd,
       folder: this.folder,
       socket,
-      env: { ...agentCliEnv(this.home), ...env, [mark]: this.#base },
+      // What a killed program leaves there goes with the trial.
+      env: { ...agentCliEnv(this.home), TMPDIR: this.folder, ...env, [mark]: this.#base },
       ...(task === undefined ? {} : { task }),
       ...(resume === undefined ? {} : { resume }),
     });

@@ -24,6 +24,9 @@ export function readLog(state: TerminalState, text: string, at: number): LogRead
   return reader?.({ ...state, heard }, line, at) ?? nothing({ ...state, heard });
 }
 
+/** The log comes later than the hooks: what it tells of a turn before says nothing of the one that is at work. */
+const isPast = (state: TerminalState, line: Json, at: number): boolean => timeOf(line, at) <= state.since;
+
 /** Other types are the program's own affair: snapshots, modes, what it asked the model. */
 const readers: Record<string, (state: TerminalState, line: Json, at: number) => LogReading> = {
   user: readUser,
@@ -34,7 +37,9 @@ const readers: Record<string, (state: TerminalState, line: Json, at: number) => 
     const isSaid = type === "queued_command" && humanTurn === true && typeof prompt === "string";
     return isSaid ? said(state, { ...line, uuid: id ?? line["uuid"] }, prompt, at) : nothing(state);
   },
-  "queue-operation": (state, { operation }) => {
+  "queue-operation": (state, line, at) => {
+    const { operation } = line;
+    if (isPast(state, line, at)) return nothing(state);
     if (operation === "dequeue") return nothing({ ...state, queued: Math.max(0, state.queued - 1), next: true });
     if (operation === "remove") return nothing({ ...state, queued: Math.max(0, state.queued - 1) });
     return nothing(operation === "popAll" ? { ...state, queued: 0 } : state);
@@ -49,8 +54,9 @@ function readUser(state: TerminalState, line: Json, at: number): LogReading {
   const results = toolResults(state.tools, content);
   if (results.ended.length > 0) return endTools({ ...state, tools: results.tools }, results);
   const text = textOf(content);
-  if (text.startsWith("[Request interrupted by user")) return interrupted(state);
-  if (text.startsWith("<local-command-stdout>")) return atRest(state);
+  const past = isPast(state, line, at);
+  if (text.startsWith("[Request interrupted by user")) return past ? nothing(state) : interrupted(state);
+  if (text.startsWith("<local-command-stdout>")) return past ? nothing(state) : atRest(state);
   if (text === "" || line["isMeta"] === true || line["isCompactSummary"] === true || notSaid.test(text)) {
     return nothing(state);
   }
@@ -105,7 +111,7 @@ function atRest(state: TerminalState, reason?: string): LogReading {
 export function rest(state: TerminalState, updates: Update[], last: Update): LogReading {
   const over = Object.keys(state.asked).map((pendingId): Update => ({ type: "resolved", pendingId }));
   const { stopped: _, ...left } = state;
-  const after = { ...left, busy: false, asked: {}, tools: {}, hashes: {}, queued: 0, next: false };
+  const after = { ...left, busy: false, interrupted: false, asked: {}, queued: 0, next: false };
   return { state: after, updates: [...updates, ...over, last] };
 }
 
@@ -123,6 +129,7 @@ export function finish(state: TerminalState, updates: Update[] = []): LogReading
 }
 
 function readAssistant(state: TerminalState, line: Json, at: number): LogReading {
+  if (line["isApiErrorMessage"] === true && isPast(state, line, at)) return nothing(state);
   if (line["isApiErrorMessage"] === true) return failed(state, textOf(asRecord(line["message"])["content"]));
   const { tools, updates } = assistantUpdates(state.tools, line, at);
   const text = textOf(asRecord(line["message"])["content"]);
@@ -141,7 +148,8 @@ function failed(state: TerminalState, message: string): LogReading {
   return rest({ ...state, failure: message }, [{ type: "error", message }], status("error", message));
 }
 
-function readSystem(state: TerminalState, line: Json): LogReading {
+function readSystem(state: TerminalState, line: Json, at: number): LogReading {
+  if (isPast(state, line, at)) return nothing(state);
   const isOutput = asText(line["content"])?.startsWith("<local-command-stdout>") === true;
   if (line["subtype"] === "local_command" && isOutput) return atRest(state);
   if (line["subtype"] !== "turn_duration") return nothing(state);

@@ -179,7 +179,8 @@ function rest(state: PipeState, { status, reason }: Ending): PipeReading {
 
 function readResult(state: PipeState, line: Json): PipeReading {
   const { ending, updates } = endingOf(line, state.interrupted);
-  const after = { ...state, ending, interrupted: false };
+  const failure = updates.find((one) => one.type === "error")?.message;
+  const after = { ...state, ending, interrupted: false, ...(failure === undefined ? {} : { failure }) };
   const queued = Number(line["queued_turn_count"] ?? 0);
   if (state.tells.state || queued > 0) return { state: after, updates };
   const atRest = rest(after, ending);
@@ -204,7 +205,7 @@ function readRequest(state: PipeState, line: Json): PipeReading {
 
 function exit(state: PipeState, code: number | null): PipeReading {
   const over = Object.keys(state.asked).map((pendingId): Update => ({ type: "resolved", pendingId }));
-  const failed = code !== 0 && code !== null && state.stderr !== undefined;
-  const why: Update[] = failed ? [{ type: "error", message: `It ended with exit code ${code}: ${state.stderr}` }] : [];
+  const isNews = code !== 0 && code !== null && state.stderr !== undefined && state.stderr !== state.failure;
+  const why: Update[] = isNews ? [{ type: "error", message: `It ended with exit code ${code}: ${state.stderr}` }] : [];
   return told({ ...state, asked: {}, tools: {}, open: [] }, ...over, ...why);
 }

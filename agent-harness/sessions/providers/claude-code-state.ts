@@ -26,8 +26,9 @@ export type PipeState = {
   ending?: Ending;
   /** An interrupt was sent in this turn. */
   interrupted: boolean;
-  /** The last thing on its standard error. */
+  /** The last thing on its standard error, and the last failure that was told. */
   stderr?: string;
+  failure?: string;
 };
 
 export type Ending = { status: "idle" | "error"; reason?: string };
@@ -47,6 +48,8 @@ export type TerminalState = {
   /** The prompt of the turn that is under way or was the last one, as its hooks name it. */
   prompt?: string;
   busy: boolean;
+  /** An interrupt was sent in this turn. */
+  interrupted: boolean;
   /** Prompts that were submitted while it was busy and wait in its queue. */
   queued: number;
   /** The queue gave its next prompt before the turn that goes on was told to be over. */
@@ -94,6 +97,7 @@ export function newTerminalState(session: string, hasTask: boolean): TerminalSta
     hashes: {},
     heard: { hooks: false, log: false },
     busy: false,
+    interrupted: false,
     queued: 0,
     next: false,
     since: 0,

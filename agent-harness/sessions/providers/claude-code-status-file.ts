@@ -6,7 +6,7 @@ import { parseLine } from "./json.ts";
 /*
  * The file in which Claude Code in a terminal says what it is doing: busy, waiting, idle. Only its newest text is ever seen, so
  * hooks and session log go first. It alone tells what calls no hook and leaves no line: that the person at the terminal gave
- * leave, and that a prompt was taken back before the assistant had said anything.
+ * leave, and that a prompt that we interrupt was taken back before the assistant had said anything.
  */
 
 /** What a text of the file means. */
@@ -14,9 +14,10 @@ export function readStatusFile(state: TerminalState, text: string): { state: Ter
   const { sessionId, status, statusUpdatedAt: at } = parseLine(text) ?? {};
   if (sessionId !== state.session || typeof at !== "number" || at <= state.since) return { state, updates: [] };
   if (status === "busy") return leaveGiven(state, at);
-  // The hook for the end of a turn comes before it rests; while there is a queue it rests for a moment only.
-  if (status !== "idle" || !state.busy || state.stopped !== undefined || state.queued > 0)
-    return { state, updates: [] };
+  // That it rests is told at the same time as why, by hook or log; of a tool that was ended, too. Only of our own interrupt
+  // there may be nothing else; and while there is a queue it rests for a moment only.
+  const isElsewhere = !state.interrupted || state.queued > 0 || Object.keys(state.tools).length > 0;
+  if (status !== "idle" || isElsewhere) return { state, updates: [] };
   return rest(state, [], { type: "status", status: "idle", source: "session_log", reason: "interrupted" });
 }
 

@@ -69,7 +69,10 @@ export function giveAnswer(state: TerminalState, pending: Pending, answer: Answe
 }
 
 /** Escape ends a turn, also one that waits for a permission. */
-export const giveInterrupt = (state: TerminalState): Told => ({ state, delivery: { keys: ["Escape"] } });
+export const giveInterrupt = (state: TerminalState): Told => ({
+  state: { ...state, interrupted: state.busy },
+  delivery: { keys: ["Escape"] },
+});
 
 /** An answer that we gave has reached it. */
 function readGiven(state: TerminalState, record: Extract<JournalRecord, { from: "stdin" }>): TerminalReading {
@@ -137,7 +140,8 @@ function submitted(state: TerminalState, hook: Json, { at }: { at: number }): Te
   // The turn before, if its end is still waited for, is over.
   const before = state.stopped === undefined ? { state, updates: resolveAll(state) } : finish(state);
   const { failure: _, said: __, ...left } = before.state;
-  const begun = { ...left, busy: true, queued: 0, next: false, since: at, boxLines, asked: {}, answering: [] };
+  const turn = { busy: true, interrupted: false, queued: 0, next: false, since: at, boxLines };
+  const begun = { ...left, ...turn, asked: {}, answering: [], tools: {}, hashes: {} };
   return {
     state: prompt === undefined ? begun : { ...begun, prompt },
     updates: [...before.updates, status("processing")],
