@@ -1,7 +1,6 @@
 /** The door of sessions/: coding agents that run, what they ask and say, and who is told. */
 
-export type { AgentView, HarnessClient, NewAgent, ProjectView, StreamItem, StreamRequest } from "./dispatch/client.ts";
-export type { DispatchError } from "./dispatch/error-log.ts";
+export type { AgentView, HarnessClient, ProjectView, StreamItem, StreamRequest } from "./dispatch/client.ts";
 export {
   type DispatchRequest,
   type GivenInput,
@@ -9,18 +8,13 @@ export {
   type InputName,
   readRequest,
 } from "./dispatch/inputs.ts";
-export { type DispatchReport, type ReportedAgent, reportOfRefusal } from "./dispatch/report.ts";
-export { type DispatchOptions, dispatch, type HintSource } from "./dispatch.ts";
-export { type OpenSessionsOptions, openSessions } from "./open-sessions.ts";
+export { type DispatchReport, reportOfRefusal } from "./dispatch/report.ts";
+export { dispatch, type HintSource } from "./dispatch.ts";
+export { openSessions } from "./open-sessions.ts";
 export {
-  type Answer,
   answer,
-  isTerminal,
-  type Pending,
-  type ProviderName,
   pending,
   providerNames,
-  type RunWay,
   runWays,
   type SessionMessage,
   type SessionStatus,
@@ -34,7 +28,6 @@ export type {
   Project,
   Session,
   Sessions,
-  Subscription,
 } from "./sessions.ts";
 export { tmuxAvailable } from "./tmux.ts";
 export { webhookEvents } from "./webhook-delivery.ts";
