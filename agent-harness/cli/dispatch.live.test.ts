@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DispatchReport } from "../sessions/dispatch/report.ts";
@@ -22,14 +23,15 @@ interface Started {
   ended: Promise<{ exitCode: number | null; signal: string | null; stdout: string; report: DispatchReport }>;
 }
 
-function start(api: ApiDouble, argv: readonly string[], stdin = ""): Started {
+/** Starts the command; without a text for it, its stdin stays open. */
+function start(api: ApiDouble, argv: readonly string[], stdin: string | null = ""): Started {
   const program = join(packageRoot(), "dist", "bin", "agent-harness.js");
   const child = spawn(process.execPath, [program, "dispatch", "--provider", "codex", "--run-id", "r1", ...argv], {
     cwd: home,
     env: { PATH: process.env["PATH"], AGENT_HARNESS_HOME: home, HARNESS_BASE_URL: api.url },
-    stdio: ["pipe", "pipe", "ignore"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
-  child.stdin.end(stdin);
+  if (stdin !== null) child.stdin.end(stdin);
   const ended = Promise.all([text(child.stdout), once(child, "close")]).then(([stdout, [exitCode, signal]]) => ({
     exitCode: exitCode as number | null,
     signal: signal as string | null,
@@ -62,6 +64,18 @@ test.each([
   ]);
   expect(report.messages.map(({ text: said }) => said)).toEqual(["Half of it.", "Half of it."]);
   expect(api.agents.size).toBe(2);
+});
+
+test("SIGINT while the task is still being read has a document too", async () => {
+  await using api = await openWorking();
+  const { child, ended } = start(api, ["--task", "-"], null);
+  if (child.stderr === null) throw new Error("no stderr");
+  for await (const line of createInterface({ input: child.stderr })) if (line.includes("from stdin")) break;
+  child.kill("SIGINT");
+  const { exitCode, report } = await ended;
+  expect(exitCode).toBe(130);
+  expect(report).toMatchObject({ project: null, agents: [], completion: { met: false, reason: "interrupted" } });
+  expect(api.requests).toEqual([]);
 });
 
 test("the second SIGINT waits for nothing", async () => {

@@ -1,6 +1,6 @@
 import { text as readAll } from "node:stream/consumers";
 import type { DispatchReport, DispatchRequest, HarnessClient } from "../sessions/index.ts";
-import { asHarnessError, errorKinds } from "../shared/errors.ts";
+import { asHarnessError, errorKinds, type HarnessError } from "../shared/errors.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
 import { dispatchOptions, givenBaseUrl, givenInputs } from "./dispatch-inputs.ts";
 import { errorLines, jsonText } from "./output.ts";
@@ -27,18 +27,13 @@ export const dispatchCommand = command<Ended>({
 });
 
 async function runDispatch(_: unknown, options: Options, context: CommandContext): Promise<Ended> {
-  // Here, so that no other command waits for it to be loaded.
-  const { dispatch, reportOfRefusal } = await import("../sessions/index.ts");
   using signals = listenToSignals(context);
-  const begun = await begin(options, context).catch(asHarnessError);
-  if (begun instanceof Error) {
-    const { code, message, hint = null, kind } = begun;
-    context.stdout(jsonText(reportOfRefusal({ code, message, hint })));
-    context.stderr(errorLines(begun));
-    return { exitCode: errorKinds[kind].exitCode };
-  }
-  const { request, client } = begun;
   const { interrupted, hurried } = signals;
+  // Here, so that no other command waits for it to be loaded.
+  const { dispatch } = await import("../sessions/index.ts");
+  const begun = await Promise.race([begin(options, context).catch(asHarnessError), aborted(interrupted)]);
+  if (begun === undefined || begun instanceof Error) return await refuse(begun, signals, context);
+  const { request, client } = begun;
   const { openHintReceiver } = await import("./dispatch-receiver.ts");
   await using hints = request.webhook ? await openHintReceiver() : undefined;
   context.stderr(`dispatch ${request.runId}: ${request.count} × ${request.provider} in ${request.cwd}\n`);
@@ -49,13 +44,27 @@ async function runDispatch(_: unknown, options: Options, context: CommandContext
   return { exitCode: exitCodeOf(report, signals.number()) };
 }
 
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
+
+/** The report of a run that did not begin: its inputs are wrong, or somebody interrupted it while they were read. */
+async function refuse(error: HarnessError | undefined, signals: Signals, context: CommandContext): Promise<Ended> {
+  const { reportOfRefusal } = await import("../sessions/index.ts");
+  const { code, message, hint = null } = error ?? { code: "INTERRUPTED", message: "Interrupted before it began." };
+  context.stdout(jsonText(reportOfRefusal({ code, message, hint }, error === undefined)));
+  if (error !== undefined) context.stderr(errorLines(error));
+  return { exitCode: error === undefined ? 128 + signals.number() : errorKinds[error.kind].exitCode };
+}
+
 async function begin(
   options: Options,
   { env, cwd, ...context }: CommandContext,
 ): Promise<{ request: DispatchRequest; client: HarnessClient }> {
   const { readRequest } = await import("../sessions/index.ts");
   const { openDispatchClient } = await import("./dispatch-client.ts");
-  const task = options["task"] === "-" ? { task: await readAll(process.stdin) } : {};
+  const fromStdin = options["task"] === "-";
+  if (fromStdin) context.stderr("reading the task from stdin\n");
+  const task = fromStdin ? { task: await readAll(process.stdin) } : {};
   const request = readRequest(givenInputs({ ...options, ...task }, env), cwd);
   const baseUrl = givenBaseUrl(options, env) ?? usualBaseUrl;
   if (!/^https?:\/\//.test(baseUrl) || !URL.canParse(baseUrl)) {

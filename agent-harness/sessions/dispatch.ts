@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { asHarnessError } from "../shared/errors.ts";
 import { type Progress, silent } from "../shared/progress.ts";
@@ -60,6 +61,8 @@ export async function dispatch(request: DispatchRequest, options: DispatchOption
 function openRun(request: DispatchRequest, options: DispatchOptions, errors: ReturnType<typeof openErrorLog>): Run {
   const { client, progress = silent, hints } = options;
   const stopped = new AbortController();
+  // Each agent waits for it, more than once.
+  setMaxListeners(0, stopped.signal);
   const pace = { ...usualPace, ...options.pace };
   const run: Run = {
     client,
@@ -89,6 +92,7 @@ function openRun(request: DispatchRequest, options: DispatchOptions, errors: Ret
 /** Flows A and B: they differ in what is followed, and in how many agents there are. */
 async function flow(run: Run): Promise<void> {
   const { request } = run;
+  if (run.stopped.aborted) return;
   run.project = await Promise.race([ensureProject(run), aborted(run.stopped)]);
   if (run.project === undefined) return;
   const retries = (): { left: number } => ({ left: maxRetries.createAgent });

@@ -89,11 +89,14 @@ const reportAgent = (agent: Dispatched, provider: string): ReportedAgent => ({
 });
 
 /** The report of a run that could not begin. */
-export function reportOfRefusal(error: Pick<DispatchError, "code" | "message" | "hint">): DispatchReport {
+export function reportOfRefusal(
+  error: Pick<DispatchError, "code" | "message" | "hint">,
+  interrupted = false,
+): DispatchReport {
   const at = new Date().toISOString();
   return {
     runId: null,
-    completion: { mode: null, met: false, reason: "failed" },
+    completion: { mode: null, met: false, reason: interrupted ? "interrupted" : "failed" },
     project: null,
     agents: [],
     messages: [],
