@@ -40,7 +40,8 @@ const readers: Record<string, (state: TerminalState, line: Json, at: number) => 
   "queue-operation": (state, line, at) => {
     const { operation } = line;
     if (isPast(state, line, at)) return nothing(state);
-    if (operation === "dequeue") return nothing({ ...state, queued: Math.max(0, state.queued - 1), next: true });
+    // A prompt that comes at the very end of a turn goes through the queue too: it is the one that is at work.
+    if (operation === "dequeue" && state.queued > 0) return nothing({ ...state, queued: state.queued - 1, next: true });
     if (operation === "remove") return nothing({ ...state, queued: Math.max(0, state.queued - 1) });
     return nothing(operation === "popAll" ? { ...state, queued: 0 } : state);
   },

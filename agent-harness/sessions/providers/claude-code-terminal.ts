@@ -159,9 +159,16 @@ function asks(state: TerminalState, hook: Json, { n, at }: { n: number; at: numb
 /** The turn is over. Who hears that wants its last message too, which the session log tells a moment later. */
 function stopped(state: TerminalState, hook: Json, { n, at }: { n: number; at: number }): TerminalReading {
   const text = asText(hook["last_assistant_message"]) ?? "";
-  const over = { ...state, stopped: { id: `stop-${asText(hook["prompt_id"]) ?? n}`, at, text } };
-  if (!state.heard.log) return finish(over);
+  const turn = turnOf(state, asText(hook["prompt_id"]));
+  const over = { ...turn, stopped: { id: `stop-${asText(hook["prompt_id"]) ?? n}`, at, text } };
+  if (!turn.heard.log) return finish(over);
   // What was submitted meanwhile was worked in, or is the next turn: the session log knows.
-  if (state.queued > 0) return nothing(state);
-  return text === "" || text === state.said ? finish(over) : nothing(over);
+  if (turn.queued > 0) return nothing(turn);
+  return text === "" || text === turn.said ? finish(over) : nothing(over);
+}
+
+/** A prompt of the queue has an id of its own once it is at work, which the hook for its end tells first. */
+function turnOf(state: TerminalState, prompt: string | undefined): TerminalState {
+  if (prompt === undefined || state.prompt === undefined || prompt === state.prompt) return state;
+  return { ...state, prompt, queued: state.next ? state.queued : Math.max(0, state.queued - 1), next: false };
 }

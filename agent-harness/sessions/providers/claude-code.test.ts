@@ -229,6 +229,32 @@ describe("in a terminal", () => {
     expect(tell(hook("UserPromptSubmit", {}, 10), log(now))).toEqual(["processing (hook)", "idle (session_log)"]);
   });
 
+  it("a prompt that went through the queue on its way is the one that is at work", () => {
+    const queue = { type: "queue-operation", timestamp: new Date(15).toISOString() };
+    const stopped = { content: [{ type: "text", text: "[Request interrupted by user]" }] };
+    const records = [
+      { ...queue, operation: "enqueue" },
+      { ...queue, operation: "dequeue" },
+    ].map((line) => log(line));
+    expect(tell(hook("UserPromptSubmit"), ...records, log({ type: "user", message: stopped }))).toEqual([
+      "processing (hook)",
+      "idle (session_log): interrupted",
+    ]);
+  });
+
+  it("it rests when the prompt of the queue is done, however late the log tells of the queue", () => {
+    const end = (prompt_id: string, text: string) => hook("Stop", { prompt_id, last_assistant_message: text });
+    const queue = (operation: string) => log({ type: "queue-operation", operation });
+    const answer = (text: string) => log({ type: "assistant", message: { content: [{ type: "text", text }] } });
+    const begin = [hook("UserPromptSubmit"), log({ type: "mode" }), hook("UserPromptSubmit")];
+    const expected = ["processing (hook)", "assistant: One.", "assistant: Two.", "idle (hook)"];
+    const over = log({ type: "system", subtype: "turn_duration" });
+    const inTime = [end("p1", "One."), answer("One."), queue("dequeue"), over, end("p2", "Two."), answer("Two."), over];
+    expect(tell(...begin, ...inTime)).toEqual(expected);
+    const late = [end("p1", "One."), end("p2", "Two."), answer("One."), queue("dequeue"), answer("Two."), over];
+    expect(tell(...begin, ...late)).toEqual(expected);
+  });
+
   it("a late word of a prompt before says nothing of the one that is at work", () => {
     const waits = { notification_type: "idle_prompt", prompt_id: "p0" };
     expect(tell(hook("UserPromptSubmit"), hook("Notification", waits))).toEqual(["processing (hook)"]);
