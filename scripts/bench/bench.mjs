@@ -47,7 +47,9 @@ async function openBench(signal) {
   await chmod(root, 0o711);
   const { start, run, endAll } = runner(signal, root);
   const homes = new Set();
-  // What a bench has done to its folder is undone when nothing runs in it any more.
+  // What a bench has running is ended before the homes are taken down; what it has done to its folder is undone when nothing
+  // runs in it any more.
+  const firstly = [];
   const lastly = [];
   let count = 0;
   /** A home of its own for a driver, on ports of its own, with the programs on it; made empty. */
@@ -72,6 +74,7 @@ async function openBench(signal) {
       call(argv, { ownEnv, ...options });
   const close = async () => {
     endAll();
+    for (const undo of firstly) await undo();
     for (const closeHome of homes) await closeHome();
     await until(`all processes of ${root} have ended`, async () => (await runningIn(root)).length === 0);
     for (const undo of lastly) await undo();
@@ -79,7 +82,7 @@ async function openBench(signal) {
   };
   const quiet = () =>
     until("the pool is full", async () => (await runningIn(root)).every((line) => !/refill/.test(line)));
-  return { ...first, root, start: withFirst(start), run: withFirst(run), close, lastly, quiet, openHome };
+  return { ...first, root, start: withFirst(start), run: withFirst(run), close, firstly, lastly, quiet, openHome };
 }
 
 /** Starts and runs programs, in a folder unless told otherwise; none after an interruption, but for cleaning up. */
