@@ -17,6 +17,19 @@ describe("several agents", () => {
     expect(api.routes(/^DELETE/)).toEqual([]);
   });
 
+  test("fifty of them share one stream, and nobody warns of a leak", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", note);
+    await using api = await openApiDouble({ onCreate: ({ id }, double) => double.finish(id, "Hello.") });
+    const report = await dispatchTo(api, { flags: { parallel: "50" }, timeouts: { completionTimeoutMs: 60_000 } });
+    process.off("warning", note);
+    expect(report.completion.met).toBe(true);
+    expect(new Set(report.agents.map(({ id }) => id)).size).toBe(50);
+    expect(api.routes(/events/)).toHaveLength(1);
+    expect(warnings).toEqual([]);
+  }, 60_000);
+
   test("any: an error is no success; the first idle one ends the run, losers are aborted and then deleted", async () => {
     await using api = await openApiDouble({
       onCreate: ({ id }, double) => double.set(id, "processing"),

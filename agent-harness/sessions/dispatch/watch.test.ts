@@ -185,10 +185,13 @@ describe("webhooks", () => {
     expect(await post(token, "no JSON")).toBe(400);
     expect(await post(token, hint.replace("codex-r1-1", "codex-other-1"))).toBe(204);
     expect((await fetch(url)).status).toBe(405);
+    const agent = api.agents.get("codex-r1-1");
+    if (agent !== undefined) agent.lastMessage = "Not yet.";
     const looks = api.routes(/GET .*codex-r1-1$/).length;
     expect(await post(token, hint)).toBe(204);
     await asked(api, /GET .*codex-r1-1$/, looks + 1);
     expect(await post(token, "x".repeat(1024 * 1024 + 1)).catch(() => 413)).toBe(413);
+    delete agent?.callback;
     api.finish("codex-r1-1", "Really.");
     const report = await running;
     expect(report.messages[0]?.text).toBe("Really.");

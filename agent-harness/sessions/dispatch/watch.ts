@@ -95,7 +95,6 @@ async function readOnce(options: WatchOptions, cursor: Cursor, closed: AbortSign
       first = false;
     }
   }
-  silent.signal.throwIfAborted();
 }
 
 interface SilenceLimit extends Disposable {
