@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { eventsOf, newDraft } from "../testing/drafts.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
 import { decide, noteInput } from "./commands.ts";
-import { hasLeftovers, noteDeletion, noteLoss, noteOwedInput } from "./losses.ts";
+import { hasLeftovers, noteDeletion, noteLoss, noteOwedInput, noteRefusal } from "./losses.ts";
 
 const provider = fakeProvider("pi");
 const providerSessionId = "s1";
@@ -58,6 +58,15 @@ test("input that came too late for a program that has ended starts it again, or 
     data: { message: 'The session has ended before it got the input "more".' },
   });
   expect(hasLeftovers(lost)).toBe(false);
+});
+
+test("input that the keeper does not take is an error, and nobody waits for it", () => {
+  const draft = newDraft({ status: "idle" });
+  noteInput(draft, provider, "more", 1);
+  decide(draft, provider.ways.headless);
+  noteRefusal(draft, 2);
+  expect(draft).toMatchObject({ status: "error", reason: "The input could not be given to the program." });
+  expect(hasLeftovers(draft)).toBe(false);
 });
 
 test("a deletion says that the session has ended, when it had not", () => {

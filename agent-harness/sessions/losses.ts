@@ -66,6 +66,18 @@ function restart(draft: Draft, task: string, reason: string, now: number): void 
   changeStatus(draft, { status: "starting", source: "manager", reason, at: now });
 }
 
+/** The keeper lives and does not take what is to be said: given up by name, so that nobody waits for what will not come. */
+export function noteRefusal(draft: Draft, now: number): void {
+  const { memory } = draft;
+  const { sending } = memory;
+  if (sending === undefined) return;
+  delete memory.sending;
+  delete memory.awaiting;
+  const message = `The ${sending.kind} could not be given to the program.`;
+  emit(draft, "error", { message });
+  if (sending.kind === "input") changeStatus(draft, { status: "error", source: "keeper", reason: message, at: now });
+}
+
 /** It could not be started. */
 export function noteFailedLaunch(draft: Draft, reason: string, now: number): void {
   delete draft.memory.launching;

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isRunning } from "../shared/process-tree.ts";
@@ -148,6 +148,26 @@ describe("a session", () => {
     await expect(create({ name: "one-of-them" })).rejects.toMatchObject({ code: "NAME_CONFLICT" });
     expect(await daemon.list("demo")).toHaveLength(1);
     await daemon.delete("demo", session.id);
+  });
+
+  test("whose program cannot be started is not there, and the same key can be used again", async () => {
+    await using trial = await openSessionsTrial(postgres);
+    const daemon = await trial.daemon();
+    const cwd = join(trial.cwd, "gone");
+    await mkdir(cwd);
+    await daemon.createProject({ name: "other", cwd });
+    await rmdir(cwd);
+    const asked = { ...pi, name: "the-session", task: "say hello", idempotencyKey: "k" };
+    await expect(daemon.create("other", asked)).rejects.toMatchObject({
+      code: "EXECUTABLE_NOT_FOUND",
+      message: expect.stringContaining(`${cwd}: there is no such folder`),
+    });
+    expect(await daemon.list("other")).toEqual([]);
+    expect(await trial.running()).toEqual([]);
+    await mkdir(cwd);
+    await daemon.create("other", asked);
+    await until("it to be idle", async () => (await daemon.get("other", asked.name)).status === "idle");
+    await daemon.deleteProject("other");
   });
 
   test("keeps what no protocol expects, and works on", async () => {

@@ -4,6 +4,7 @@ import type { HomePaths } from "../shared/paths.ts";
 import type { Store } from "../store/index.ts";
 import type { Context } from "./context.ts";
 import { releaseKey, storeSession } from "./create.ts";
+import { NotOurs } from "./held-session.ts";
 import { readMessages, readOutput } from "./output.ts";
 import { presentProject, presentSession } from "./present.ts";
 import { changeProject, createProject, getProject } from "./project.ts";
@@ -15,7 +16,7 @@ import type { ProviderName } from "./session.ts";
 import type { CreateSession, Session, Sessions } from "./sessions.ts";
 import { readSettings } from "./settings.ts";
 import { subscriptionsOf } from "./subscriptions.ts";
-import { NotOurs, Supervisor } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 import { machineWebhook } from "./webhook-delivery.ts";
 
 export interface OpenSessionsOptions {
@@ -210,8 +211,8 @@ class Daemon implements Sessions {
   }
 
   async delete(project: string, id: string): Promise<void> {
-    await markDeleted(this.#context, { project, id });
     for (;;) {
+      await markDeleted(this.#context, { project, id });
       const supervisor = this.#supervise(id);
       supervisor.wake();
       try {

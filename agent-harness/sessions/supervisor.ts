@@ -5,13 +5,14 @@ import type { StoredSession } from "../store/index.ts";
 import { decide, isResumable } from "./commands.ts";
 import { type Context, placeOf, wayOf } from "./context.ts";
 import { finishDeletion } from "./delete.ts";
-import { memoryOf, openDraft, saveDraft } from "./draft.ts";
+import { openDraft } from "./draft.ts";
 import { endTurnProcesses } from "./end-turn.ts";
+import { HeldSession, NotOurs } from "./held-session.ts";
 import { JournalPump } from "./journal-pump.ts";
 import type { ReadRecord } from "./journal-reader.ts";
 import { KeeperLink } from "./keeper-link.ts";
 import { launch, noteVainStart } from "./launch.ts";
-import { hasLeftovers, noteFailedLaunch, noteLoss, noteOwedInput } from "./losses.ts";
+import { hasLeftovers, noteFailedLaunch, noteLoss, noteOwedInput, noteRefusal } from "./losses.ts";
 import type { Draft } from "./memory.ts";
 import { endSession } from "./process-end.ts";
 import { readRecord } from "./reading.ts";
@@ -27,13 +28,12 @@ import { findOverdue, isQuiet, judge } from "./watchdogs.ts";
  * done can be done again; so it may be killed anywhere, and the next one goes on from the store and the journal.
  */
 
-/** The session is somebody else's by now, or gone. */
-export class NotOurs extends Error {}
-
 /** How often is looked when nothing happens, in ms. */
 const lookMs = 1000;
 /** How many records go into one transaction. */
 const batchSize = 256;
+/** How often something is tried that a living keeper does not take; about once a second. */
+const mostRefusals = 10;
 /** How often the stack of a session that works is marked as used, in ms. */
 const stackUseMs = 20_000;
 const backoffMs = { first: 200, most: 5000 };
@@ -55,7 +55,7 @@ export class Supervisor {
   readonly #stop = new AbortController();
   readonly #launched = new Deferred();
   readonly #deleted = new Deferred();
-  #row: StoredSession | undefined;
+  readonly #held: HeldSession;
   #stale = true;
   #pump: JournalPump | undefined;
   readonly #keeper: KeeperLink;
@@ -63,10 +63,12 @@ export class Supervisor {
   /** The key of the command that was given last; what came of it is in the journal. */
   #given: string | undefined;
   #usedStackAt = 0;
+  #refusals = 0;
 
   constructor(context: Context, id: string) {
     this.#context = context;
     this.id = id;
+    this.#held = new HeldSession(context, id);
     this.#keeper = new KeeperLink(placeOf(context, id).socket);
     this.#stop.signal.addEventListener("abort", () => this.#bell.ring());
     this.done = this.#run();
@@ -109,7 +111,8 @@ export class Supervisor {
 
   async #open(): Promise<void> {
     this.#given = undefined;
-    await this.#reload();
+    this.#stale = false;
+    await this.#held.reload();
     await this.#readOn();
   }
 
@@ -119,26 +122,13 @@ export class Supervisor {
     await this.#keeper[Symbol.asyncDispose]();
   }
 
-  async #reload(): Promise<StoredSession> {
-    this.#stale = false;
-    const row = await this.#context.store.sessions.find(this.id);
-    if (row?.leaseOwner !== this.#context.owner) throw new NotOurs();
-    this.#row = row;
-    return row;
-  }
-
   /** Works in all that the journal has now, then follows it from there. */
   async #readOn(): Promise<void> {
     await this.#pump?.close();
     const place = placeOf(this.#context, this.id);
-    for await (const batch of JournalPump.rest(place.journal, this.#current.journalOffset, batchSize))
+    for await (const batch of JournalPump.rest(place.journal, this.#held.row.journalOffset, batchSize))
       await this.#work(batch);
-    this.#pump = new JournalPump(place.journal, this.#current.journalOffset, () => this.#bell.ring());
-  }
-
-  get #current(): StoredSession {
-    if (this.#row === undefined) throw new NotOurs();
-    return this.#row;
+    this.#pump = new JournalPump(place.journal, this.#held.row.journalOffset, () => this.#bell.ring());
   }
 
   /** Does the next thing that is to be done, or waits; false when nothing will be any more. */
@@ -149,13 +139,16 @@ export class Supervisor {
       await this.#work(batch);
       return true;
     }
-    const row = this.#stale ? await this.#reload() : this.#current;
-    const memory = memoryOf(row);
+    if (this.#stale) {
+      this.#stale = false;
+      await this.#held.reload();
+    }
+    const { row, memory } = this.#held;
     if (memory.deleting === true) return await this.#delete();
     if (memory.ending !== undefined && row.status !== "exited") return await this.#end();
     if (memory.launching !== undefined) return await this.#launch();
     if (row.status === "exited" && hasLeftovers({ memory })) {
-      await this.#change((draft, { provider }) => noteOwedInput(draft, provider, Date.now()));
+      await this.#held.change((draft, { provider }) => noteOwedInput(draft, provider, Date.now()));
       return true;
     }
     if (this.#hasCommand()) return await this.#deliver();
@@ -169,19 +162,18 @@ export class Supervisor {
   async #work(batch: readonly ReadRecord[]): Promise<void> {
     const [last] = batch.slice(-1);
     if (last === undefined) return;
-    const { way } = wayOf(this.#context, this.#current);
+    const { way } = wayOf(this.#context, this.#held.row);
     const fold = (draft: Draft): void => {
       for (const { record } of batch) readRecord(draft, way, record);
-      if (this.#current.runIn === "headless" || draft.status === "exited") finalize(draft, last.record.at);
+      if (this.#held.row.runIn === "headless" || draft.status === "exited") finalize(draft, last.record.at);
     };
-    const first = openDraft(this.#current);
+    const first = openDraft(this.#held.row);
     fold(first);
     for (const write of first.writes) await this.#write(write);
-    const before = memoryOf(this.#current).interruptBy;
-    const turnAt = memoryOf(this.#current).turnAt;
-    await this.#change(fold, { from: first, journalOffset: last.offsetAfter });
-    const after = this.#current;
-    if (before !== undefined && memoryOf(after).interruptBy === undefined && after.status !== "exited") {
+    const { interruptBy, turnAt } = this.#held.memory;
+    await this.#held.change(fold, { from: first, journalOffset: last.offsetAfter });
+    const { row, memory } = this.#held;
+    if (interruptBy !== undefined && memory.interruptBy === undefined && row.status !== "exited") {
       await endTurnProcesses(placeOf(this.#context, this.id), turnAt);
     }
   }
@@ -195,63 +187,45 @@ export class Supervisor {
     });
   }
 
-  /**
-   * Changes the session in one transaction, from how it is there. `from` is the outcome of the same change on the session as
-   * we know it, which spares doing it twice when nobody changed it meanwhile.
-   */
-  async #change<T>(
-    work: (draft: Draft, by: ReturnType<typeof wayOf>) => T,
-    { from, journalOffset }: { from?: Draft; journalOffset?: number } = {},
-  ): Promise<T | undefined> {
-    const known = this.#current;
-    const by = wayOf(this.#context, known);
-    const { row, result } = await this.#context.store.transaction(async (tx) => {
-      const locked = await tx.sessions.lock(this.id);
-      if (locked?.leaseOwner !== this.#context.owner || locked.journalOffset !== known.journalOffset)
-        throw new NotOurs();
-      const same = from !== undefined && memoryOf(locked).revision === memoryOf(known).revision;
-      const draft = same ? from : openDraft(locked);
-      const done = same ? undefined : work(draft, by);
-      const offset = journalOffset === undefined ? {} : { journalOffset };
-      return { row: await saveDraft(tx, this.#context, { row: locked, draft, ...offset }), result: done };
-    });
-    this.#row = row;
-    return result;
-  }
-
   #hasCommand(): boolean {
-    const { sending, commands } = memoryOf(this.#current);
+    const { sending, commands } = this.#held.memory;
     if (sending !== undefined && sending.key !== this.#given) return true;
     const [first] = commands;
-    return first !== undefined && !(this.#current.status === "starting" && first.kind === "input");
+    return first !== undefined && !(this.#held.row.status === "starting" && first.kind === "input");
   }
 
   async #deliver(): Promise<boolean> {
-    const sending = await this.#change((draft, { way }) => {
+    const sending = await this.#held.change((draft, { way }) => {
       if (draft.memory.sending?.key === this.#given) delete draft.memory.sending;
       return decide(draft, way);
     });
     if (sending === undefined) return true;
-    if (await this.#keeper.ask((keeper) => keeper.deliver(sending.delivery, sending.key))) this.#given = sending.key;
+    if (await this.#keeper.ask((keeper) => keeper.deliver(sending.delivery, sending.key))) {
+      this.#given = sending.key;
+      this.#refusals = 0;
+      return true;
+    }
+    this.#refusals += 1;
+    if (this.#refusals > mostRefusals) await this.#held.change((draft) => noteRefusal(draft, Date.now()));
     // Without a keeper it stays owed, and the next look finds out what became of the program.
     else await this.#missing();
     return true;
   }
 
   async #launch(): Promise<boolean> {
-    const { launching } = memoryOf(this.#current);
+    const { launching } = this.#held.memory;
     try {
-      const runs = await launch(this.#context, this.#current, async (work) => void (await this.#change(work)));
+      const runs = await launch(this.#context, this.#held.row, async (work) => void (await this.#held.change(work)));
       this.#launched.resolve();
       await this.#readOn();
-      if (memoryOf(this.#current).launching?.run !== launching?.run) return true;
+      if (this.#held.memory.launching?.run !== launching?.run) return true;
       // The journal does not say yet that it was started; or it never came to that.
       if (runs) await this.#wait();
-      else await this.#change(noteVainStart);
+      else await this.#held.change(noteVainStart);
     } catch (error) {
       const { code, message } = asHarnessError(error);
       if (error instanceof NotOurs || code === "STORE_UNAVAILABLE") throw error;
-      await this.#change((draft) => noteFailedLaunch(draft, message, Date.now()));
+      await this.#held.change((draft) => noteFailedLaunch(draft, message, Date.now()));
       this.#launched.reject(error);
     }
     return true;
@@ -281,28 +255,28 @@ export class Supervisor {
     const place = placeOf(this.#context, this.id);
     if ((await findKeeper(place)) !== undefined) return await this.#wait();
     await this.#readOn();
-    const { status } = this.#current;
-    if (status === "exited" || memoryOf(this.#current).launching !== undefined) return;
+    const { status } = this.#held.row;
+    if (status === "exited" || this.#held.memory.launching !== undefined) return;
     // What the program left behind would work beside the one that goes on.
     await endSession(place, { graceMs: this.#context.settings.limits.graceMs });
-    await this.#change((draft, { provider }) => noteLoss(draft, provider, Date.now()));
+    await this.#held.change((draft, { provider }) => noteLoss(draft, provider, Date.now()));
   }
 
   /** Looks for what has been going on for too long; true when something was done about it. */
   async #watch(): Promise<boolean> {
-    const row = this.#current;
+    const { row, memory } = this.#held;
     const { limits } = this.#context.settings;
     const now = Date.now();
     await this.#useStack(row, now);
-    if (isQuiet(memoryOf(row), limits.quietMs, now)) {
-      await this.#change((draft) => finalize(draft, now));
+    if (isQuiet(memory, limits.quietMs, now)) {
+      await this.#held.change((draft) => finalize(draft, now));
       return true;
     }
     const { provider } = wayOf(this.#context, row);
     const draft = openDraft(row);
     const overdue = findOverdue(draft, limits, { now, resumable: isResumable(draft, provider) });
     if (overdue !== undefined) {
-      await this.#change((found) => judge(found, overdue, now));
+      await this.#held.change((found) => judge(found, overdue, now));
       return true;
     }
     if (row.status === "exited" || (await findKeeper(placeOf(this.#context, this.id))) !== undefined) return false;
@@ -318,18 +292,22 @@ export class Supervisor {
   }
 
   async #isOver(): Promise<boolean> {
-    const { status } = this.#current;
-    const { finalizing, ending } = memoryOf(this.#current);
+    const { status } = this.#held.row;
+    const { finalizing, ending } = this.#held.memory;
     if (status !== "exited" || finalizing !== undefined) return false;
     if ((await findKeeper(placeOf(this.#context, this.id))) !== undefined) {
       if (ending !== undefined) await this.#end();
       return false;
     }
-    await this.#context.store.leases.release(this.#context.owner, [this.id]);
-    return true;
+    const given = await this.#held.giveUp();
+    if (!given) this.wake();
+    return given;
   }
 
   async #wait(): Promise<void> {
-    if (!this.#stop.signal.aborted) await this.#bell.listen(lookMs);
+    if (this.#stop.signal.aborted) return;
+    const { finalizing } = this.#held.memory;
+    const { quietMs } = this.#context.settings.limits;
+    await this.#bell.listen(finalizing === undefined ? lookMs : Math.min(lookMs, quietMs + 10));
   }
 }

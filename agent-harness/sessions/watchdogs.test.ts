@@ -39,6 +39,18 @@ test.each<[string, Draft, number, string | undefined]>([
     501,
     "aborted: its turn did not end when it was interrupted",
   ],
+  [
+    "interrupted, with other limits",
+    withMemory(newDraft({ status: "processing" }), { interruptBy: 9000 }),
+    8999,
+    undefined,
+  ],
+  [
+    "silent and interrupted",
+    withMemory(newDraft({ status: "error" }), { interruptBy: 500, stalled: true }),
+    501,
+    "aborted: its turn did not end when it was interrupted",
+  ],
   ["about to be ended", withMemory(newDraft(), { ending: "deleted" }), 10 ** 9, undefined],
 ])("a session that is %s", (_, draft, now, reason) => {
   expect(findOverdue(draft, limits, { now, resumable: true })?.reason).toBe(reason);

@@ -21,7 +21,8 @@ export function findOverdue(draft: Draft, limits: Limits, { now, resumable }: Wa
   const over = (since: number, limitMs: number): boolean => limitMs > 0 && now - since > limitMs;
   const end = (reason: string): Verdict => ({ kind: "end", reason });
   if (memory.ending !== undefined) return;
-  if (memory.interruptBy !== undefined && now > memory.interruptBy && !isTerminal(status)) {
+  const works = !isTerminal(status) || memory.stalled === true;
+  if (memory.interruptBy !== undefined && now > memory.interruptBy && works) {
     return end("aborted: its turn did not end when it was interrupted");
   }
   if (status === "starting" && over(Math.max(memory.startedAt, memory.recordAt), limits.spawnMs)) {
@@ -30,7 +31,8 @@ export function findOverdue(draft: Draft, limits: Limits, { now, resumable }: Wa
   if (status === "exited" && memory.launching === undefined && over(memory.recordAt, limits.exitMs)) {
     return end(draft.reason ?? "it said that it is over, and did not end");
   }
-  if (status === "processing" && memory.stalled !== true) {
+  // One that was interrupted has a limit of its own.
+  if (status === "processing" && memory.interruptBy === undefined) {
     const silent = Object.keys(memory.tools).length === 0 ? limits.noOutputMs : limits.toolMs;
     if (over(Math.max(memory.recordAt, memory.turnAt), silent))
       return { kind: "stall", reason: `no output for ${seconds(silent)}` };
