@@ -107,6 +107,31 @@ describe.each(runWays)("a daemon that is killed while a session in %s", (runIn: 
     expect(await trial.running()).toEqual([]);
   });
 
+  test("is told one thing after the other, again and again: each is done once, in order", async () => {
+    await using trial = await openSessionsTrial(postgres);
+    let daemon = await trial.daemon();
+    await daemon.create("demo", { ...pi, task: "say begun" });
+    await daemon.untilStatus(id, "idle");
+    const numbers = Array.from({ length: 12 }, (_, at) => at + 1);
+    for (const number of numbers) {
+      const task = `tool ${join(trial.cwd, `ran-${number}`)}; say ${number}`;
+      const killed = daemon;
+      // Somewhere between the request and the end of the turn, another place each time.
+      const kill = new Promise<void>((resolve) => setTimeout(() => resolve(killed.kill()), number * 17));
+      void killed.input("demo", id, task, { idempotencyKey: `k${number}` }).catch(() => undefined);
+      await kill;
+      daemon = await trial.daemon();
+      await daemon.input("demo", id, task, { idempotencyKey: `k${number}` });
+    }
+    await daemon.untilStatus(id, "idle");
+    for (const number of numbers) await ranOnce(join(trial.cwd, `ran-${number}`));
+    expect(await said(trial, id)).toEqual(["begun", ...numbers.map(String)]);
+    expect(await typesOf(trial, id)).not.toContain("agent_exited");
+    const inputs = (await trial.events(id)).filter(({ type }) => type === "input_sent");
+    expect(inputs).toHaveLength(numbers.length);
+    await daemon.delete("demo", id);
+  });
+
   test("is being deleted: the next one finishes that", async () => {
     await using trial = await openSessionsTrial(postgres);
     const first = await trial.daemon({ HARNESS_GRACE_MS: "60000" });
