@@ -38,8 +38,6 @@ const startLimitMs = 60_000;
 const pollMs = 15;
 /** How often tmux is asked whether the window is there yet, in ms. */
 const windowMs = 300;
-/** Small at the price of some speed: there is one a session. */
-const nodeFlags = ["--max-semi-space-size=2"];
 
 /** Starts a session's keeper with what it is to run, and waits until it runs. Throws why it does not. */
 export async function startKeeper(
@@ -170,7 +168,6 @@ async function inWindow(place: SessionFolder, plan: KeeperPlan, server: string):
 
 const commandOf = (place: SessionFolder): string[] => [
   process.execPath,
-  ...nodeFlags,
   join(packageRoot(), "dist", "sessions", "keeper-main.js"),
   place.folder,
 ];
