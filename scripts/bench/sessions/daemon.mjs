@@ -34,7 +34,7 @@ export async function startDaemon(bench, env) {
   const [port] = await freePorts(1);
   const program = [join(repository, "dist", "bin", "agent-harness.js"), "serve", "--port", String(port), "--json"];
   const ownEnv = { ...env, HARNESS_BEARER_TOKEN: token };
-  const { child, done } = bench.start([process.execPath, "--expose-gc", "--import", probe, ...program], { ownEnv });
+  const { child, done } = bench.start([process.execPath, "--import", probe, ...program], { ownEnv });
   let printed = "";
   child.stdout.on("data", (data) => (printed += data));
   let problems = "";
