@@ -1,5 +1,5 @@
 // Sessions: what the daemon adds to a one-shot task, how fast events reach subscribers, what a session costs, and many at once.
-// node scripts/bench/sessions.mjs [--parts overhead,streams,many] [--clis fake,claude-code,codex,opencode,pi] [--n 7]
+// node scripts/bench/sessions.mjs [--parts overhead,streams,many] [--clis claude-code,codex,opencode,pi] [--n 7]
 //   [--sessions 50] [--subscribers 100] [--events 10000]
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { machineLine } from "./table.mjs";
 const { values } = parseArgs({
   options: {
     parts: { type: "string", default: "overhead,streams,many" },
-    clis: { type: "string", default: "fake,claude-code,codex,opencode,pi" },
+    clis: { type: "string", default: "claude-code,codex,opencode,pi" },
     n: { type: "string", default: "7" },
     sessions: { type: "string", default: "50" },
     subscribers: { type: "string", default: "100" },
@@ -37,17 +37,15 @@ async function environment(bench, { agentCliEnv }) {
   return { ...Object.fromEntries(kept), HOME: home, NO_PROXY: seen.NO_PROXY };
 }
 
-async function openClis(bench, { findAgentCli }, { modelUrl, env }) {
-  const programs = values.clis.split(",").map((title) => ({
-    title,
-    provider: title === "fake" ? "pi" : title,
-    command: title === "fake" ? fakeCli : findAgentCli(title),
-  }));
-  const found = programs.filter(({ title, command }) => {
+/** Those that are asked for and installed; the one without a model is always there. */
+function findClis({ findAgentCli }) {
+  const real = values.clis.split(",").filter((title) => title !== "fake");
+  const programs = real.map((title) => ({ title, provider: title, command: findAgentCli(title) }));
+  for (const { title, command } of programs) {
     if (command === undefined) say(`${title} is not installed (npm ci --prefix scripts/agent-clis): left out`);
-    return command !== undefined;
-  });
-  return await Promise.all(found.map((one) => openCli({ bench, ...one, modelUrl, env })));
+  }
+  const fake = { title: "fake", provider: "pi", command: fakeCli };
+  return [fake, ...programs.filter(({ command }) => command !== undefined)];
 }
 
 await withBench(async (bench) => {
@@ -60,12 +58,13 @@ await withBench(async (bench) => {
   const env = await environment(bench, helpers);
   const harnessEnv = Object.fromEntries(Object.entries(bench.env).filter(([name]) => name.startsWith("AGENT_")));
   const daemonEnv = { ...env, ...harnessEnv };
-  const clis = await openClis(bench, helpers, { modelUrl: model.url, env });
-  console.log(machineLine());
+  const open = (cli) => openCli({ bench, ...cli, modelUrl: model.url, env });
+  const clis = await Promise.all(findClis(helpers).map(open));
   const [fake] = clis;
+  console.log(machineLine());
   if (parts.includes("overhead")) {
     const daemon = await startDaemon(bench, daemonEnv);
-    for (const cli of clis) await benchOverhead(bench, daemon, cli, numbers.n);
+    await benchOverhead(bench, daemon, { fake, clis, rounds: numbers.n });
     await daemon.stop();
   }
   if (parts.includes("streams")) await benchStreams(bench, { daemonEnv, ...numbers });

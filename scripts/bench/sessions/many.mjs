@@ -3,6 +3,7 @@ import { keeperVariable, sessionFolderVariable } from "../../../dist/shared/name
 import { listMarked } from "../../../dist/shared/process-tree.js";
 import { say } from "../bench.mjs";
 import { markdown, median } from "../table.mjs";
+import { prompt } from "./clis.mjs";
 import { pagesOf, startDaemon, writeSettings } from "./daemon.mjs";
 
 const megabyte = 1024 * 1024;
@@ -25,7 +26,7 @@ export async function benchMany(bench, { daemonEnv, fake: cli, sessions }) {
   say(`${sessions} sessions at once`);
   const from = performance.now();
   const done = names.map(async (name) => {
-    await daemon.ask("POST", `${path}/agents`, { name, provider, model, task: "Do the task." });
+    await daemon.ask("POST", `${path}/agents`, { name, provider, model, task: prompt });
     return (await rests.of(name)) - from;
   });
   const ended = await Promise.all(done);
