@@ -119,14 +119,15 @@ function believed(ask: () => Promise<boolean>, forMs: number): () => Promise<boo
   };
 }
 
-/** Forgets the events that are older than is stated. */
+/** Forgets the events that are older than is stated, and the keys of requests of that time. */
 function pruneEachHour(store: Store, env: CommandContext["env"], report: (error: unknown) => void): Disposable {
   const retention = {
     keepDays: parseCount("HARNESS_KEEP_EVENT_DAYS", env["HARNESS_KEEP_EVENT_DAYS"] || undefined, keptDays),
     keepEvents: parseCount("HARNESS_KEEP_EVENTS", env["HARNESS_KEEP_EVENTS"] || undefined, keptEvents),
   };
   const prune = (): void => {
-    store.prune(retention).catch((error: unknown) => {
+    const all = [store.prune(retention), store.idempotency.prune(retention.keepDays * 24)];
+    Promise.all(all).catch((error: unknown) => {
       // While Postgres is away nothing grows; the next hour does it.
       if (asHarnessError(error).kind !== "unavailable") report(error);
     });
