@@ -17,7 +17,7 @@ export interface ReadJournal {
   follow?: AbortSignal;
 }
 
-const blockBytes = 256 * 1024;
+const blockBytes = 64 * 1024;
 /** How often a journal is looked at when nothing told that it grew, in ms: file systems of a network tell nothing. */
 const lookMs = 1000;
 
@@ -29,10 +29,11 @@ export async function* readJournal(path: string, { from = 0, follow }: ReadJourn
   try {
     let position = await startOf(file, from);
     let parts: Buffer[] = [];
+    // One for all reads: a new one for each line of each session leaves the daemon's memory in pieces that it cannot give back.
+    const block = Buffer.allocUnsafeSlow(blockBytes);
     for (;;) {
       // Before the look, so that what is written during it is seen by the next one.
       news?.expect();
-      const block = Buffer.allocUnsafe(blockBytes);
       const { bytesRead } = await file.read(block, 0, blockBytes, position);
       if (bytesRead === 0) {
         if (news === undefined || !(await news.come())) return;
@@ -48,7 +49,7 @@ export async function* readJournal(path: string, { from = 0, follow }: ReadJourn
         const record = parse(line);
         if (record !== undefined) yield { record, offsetAfter: position + start };
       }
-      if (start < bytesRead) parts.push(block.subarray(start, bytesRead));
+      if (start < bytesRead) parts.push(Buffer.from(block.subarray(start, bytesRead)));
       position += bytesRead;
       if (follow?.aborted) return;
     }
