@@ -163,3 +163,18 @@ test.runIf(process.platform === "linux")("a zombie that nobody collects has no s
     parent.kill("SIGKILL");
   }
 });
+
+test("who asks while others look finds what had started before", async () => {
+  let asking = true;
+  const others = Array.from({ length: 4 }, async () => {
+    while (asking) await listMarked("HARNESS_TEST_MARK", () => false);
+  });
+  for (let round = 0; round < 5; round += 1) {
+    const value = randomUUID();
+    const [pid] = await start(`console.log(process.pid); ${stay}`, 1, { HARNESS_TEST_MARK: value });
+    const found = await Promise.all([1, 2, 3].map(() => findMarked("HARNESS_TEST_MARK", value)));
+    expect(found.map((all) => all.map((one) => one.pid))).toEqual([[pid], [pid], [pid]]);
+  }
+  asking = false;
+  await Promise.all(others);
+});

@@ -115,15 +115,46 @@ export async function listMarked(
 }
 
 async function valuesOnLinux(name: string): Promise<Map<number, string>> {
-  const values = await Promise.all(
-    (await pidsOfProc()).map(async (pid): Promise<[number, string][]> => {
-      // Another user's process, or one that just ended: neither is ours to find.
-      const environ = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-      const found = environ.split("\0").find((entry) => entry.startsWith(`${name}=`));
-      return found === undefined ? [] : [[pid, found.slice(name.length + 1)]];
-    }),
-  );
-  return new Map(values.flat());
+  const values = [...(await environments())].flatMap(([pid, environ]): [number, string][] => {
+    const found = environ.split("\0").find((entry) => entry.startsWith(`${name}=`));
+    return found === undefined ? [] : [[pid, found.slice(name.length + 1)]];
+  });
+  return new Map(values);
+}
+
+type Environments = Promise<Map<number, string>>;
+let looking: Environments | undefined;
+let nextLook: Environments | undefined;
+
+/**
+ * The environment of every process. Who asks while a look is under way shares the next one with all others who do: it begins
+ * after they asked, so it misses nothing, and the end of many sessions at once costs few looks.
+ */
+function environments(): Environments {
+  if (looking === undefined) return look();
+  nextLook ??= looking.then(lookAgain, lookAgain);
+  return nextLook;
+}
+
+function lookAgain(): Environments {
+  nextLook = undefined;
+  return look();
+}
+
+function look(): Environments {
+  const mine = readEnvironments().finally(() => {
+    if (looking === mine) looking = undefined;
+  });
+  looking = mine;
+  return mine;
+}
+
+async function readEnvironments(): Environments {
+  const read = async (pid: number): Promise<[number, string]> => {
+    // Another user's process, or one that just ended: neither is ours to find.
+    return [pid, await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")];
+  };
+  return new Map(await Promise.all((await pidsOfProc()).map(read)));
 }
 
 async function valuesByPs(name: string): Promise<Map<number, string>> {
