@@ -169,11 +169,17 @@ test("who asks while others look finds what had started before", async () => {
   const others = Array.from({ length: 4 }, async () => {
     while (asking) await listMarked("HARNESS_TEST_MARK", () => false);
   });
-  for (let round = 0; round < 5; round += 1) {
+  for (let round = 0; round < 20; round += 1) {
     const value = randomUUID();
-    const [pid] = await start(`console.log(process.pid); ${stay}`, 1, { HARNESS_TEST_MARK: value });
+    // Whoever looks now has seen already which processes there are.
+    await listMarked("HARNESS_TEST_MARK", () => false);
+    const child = spawn("sleep", ["60"], {
+      stdio: "ignore",
+      env: { PATH: process.env["PATH"], HARNESS_TEST_MARK: value },
+    });
+    spawned.push(child);
     const found = await Promise.all([1, 2, 3].map(() => findMarked("HARNESS_TEST_MARK", value)));
-    expect(found.map((all) => all.map((one) => one.pid))).toEqual([[pid], [pid], [pid]]);
+    expect(found.map((all) => all.map((one) => one.pid))).toEqual([[child.pid], [child.pid], [child.pid]]);
   }
   asking = false;
   await Promise.all(others);
