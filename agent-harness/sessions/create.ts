@@ -37,7 +37,8 @@ export async function storeSession(context: Context, projectName: string, reques
   await requireProgram(context, provider, place);
   if (runIn === "tmux" && !(await tmuxAvailable())) throw noTmux();
   return await context.store.transaction(async (tx) => {
-    const { idempotencyKey, ...asked } = request;
+    // Where news goes is not what is asked for: who comes back after a crash listens elsewhere.
+    const { idempotencyKey, callback: _, ...asked } = request;
     const scope = `create ${projectName}`;
     if (idempotencyKey !== undefined) {
       const known = await tx.idempotency.take(scope, idempotencyKey, { request: JSON.stringify(asked) });

@@ -130,6 +130,9 @@ describe("a session", () => {
     for (let time = 0; time < 3; time += 1) await daemon.input("demo", id, `tool ${file}`, { idempotencyKey: "i1" });
     await daemon.untilStatus(id, "idle");
     expect(await readFile(file, "utf8")).toBe("ran\nran\n");
+    // Whoever comes back after a crash listens at another address.
+    const moved = await daemon.create("demo", { ...asked, callback: { url: "http://127.0.0.1:9/hints", token: "t" } });
+    expect(moved.session.id).toBe(id);
     await expect(daemon.create("demo", { ...asked, task: "other" })).rejects.toMatchObject({ code: "INVALID_REQUEST" });
     await daemon.delete("demo", id);
   });
