@@ -68,6 +68,17 @@ test("without more, one agent works here, and each run has an id of its own", ()
   expect(other.runId).not.toBe(one.runId);
 });
 
+test("a time that no timer can wait for is refused, however it was given", () => {
+  const given = { provider: "pi", task: "x" };
+  expect(read({ ...given, completionTimeout: "24d" }).timeouts.completionTimeoutMs).toBe(24 * 86_400_000);
+  expect(() => read({ ...given, completionTimeout: "25d" })).toThrow(
+    "--completion-timeout is at most 24 days, not 25d",
+  );
+  const json = (ms: number) => ({ TIMEOUTS: JSON.stringify({ spawnTimeoutMs: ms }) });
+  expect(read(given, json(2_147_483_647)).timeouts.spawnTimeoutMs).toBe(2_147_483_647);
+  expect(() => read(given, json(2_147_483_648))).toThrow("spawnTimeoutMs is at most 2147483647 ms (24 days)");
+});
+
 test("every problem is told at once, by the names that were used", () => {
   const options = { provider: "codx", parallel: "0", project: "a b", stack: "100", idleGrace: "soon", runId: "A" };
   const env = { COMPLETION_MODE: "most", WEBHOOK_MODE: "on", TIMEOUTS: '{"spawnTimeout":1,"idleGraceMs":"x"}' };

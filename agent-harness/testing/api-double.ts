@@ -94,6 +94,8 @@ interface State {
   streams: Set<Stream>;
   forgotten: number;
   silent: boolean;
+  /** What each idempotency key was used for, and the agent that it gave, also of one that is gone. */
+  keys: Map<string, { id: string; request: string }>;
   double: ApiDouble;
 }
 
@@ -130,7 +132,7 @@ export async function openApiDouble(options: DoubleOptions = {}): Promise<ApiDou
     },
     [Symbol.asyncDispose]: stop,
   };
-  const state: State = { options, events, streams, forgotten: 0, silent: false, double };
+  const state: State = { options, events, streams, forgotten: 0, silent: false, keys: new Map(), double };
   return double;
 }
 
@@ -256,8 +258,14 @@ function createProject({ double }: State, { name, cwd }: Record<string, unknown>
 function createAgent(state: State, project: string, { body, key }: DoubleRequest): Answer {
   const { double, options, events } = state;
   const lastEventId = options.old ? {} : { lastEventId: `evt-${events.length}` };
-  const same = [...double.agents.values()].find((one) => !options.old && key !== undefined && one.key === key);
-  if (same !== undefined) return { status: 201, agent: shown(same), ...lastEventId };
+  const { callback: _, ...wanted } = body;
+  const request = JSON.stringify(wanted);
+  const known = options.old ? undefined : state.keys.get(key ?? "");
+  if (known !== undefined) {
+    const same = double.agents.get(known.id);
+    if (known.request !== request) return refusal(400, "INVALID_REQUEST");
+    return same === undefined ? refusal(404, "AGENT_NOT_FOUND") : { status: 201, agent: shown(same), ...lastEventId };
+  }
   const id = String(body["name"]);
   if (double.agents.has(id)) return refusal(409, "NAME_CONFLICT");
   const { provider, task, callback } = body as unknown as DoubleAgent;
@@ -266,6 +274,7 @@ function createAgent(state: State, project: string, { body, key }: DoubleRequest
     ...(callback === undefined ? {} : { callback }),
   };
   double.agents.set(id, agent);
+  if (key !== undefined) state.keys.set(key, { id, request });
   emit(state, project, id, "agent_started", { provider });
   const answer = { status: 201, agent: shown(agent), ...lastEventId };
   // After the answer, as a program needs some time.

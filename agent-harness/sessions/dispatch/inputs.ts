@@ -23,6 +23,10 @@ export const usualTimeouts: Timeouts = {
   idleGraceMs: 10_000,
 };
 
+/** More than that no timer of Node can wait: it would be over at once. */
+const mostMs = 2 ** 31 - 1;
+const mostText = "24 days";
+
 const permissionWords = ["ask", "edits", "all"] as const;
 const completionModes = ["all", "any"] as const;
 const webhookModes = ["enabled", "disabled"] as const;
@@ -53,6 +57,8 @@ export interface DispatchRequest {
   permissions: (typeof permissionWords)[number] | undefined;
   /** Part of every key and name: the same run started again finds what it had started. */
   runId: string;
+  /** The id was given, so that there may be agents of it already. */
+  mayResume: boolean;
 }
 
 /** The inputs that are words or numbers. */
@@ -113,6 +119,7 @@ export function readRequest(given: GivenInputs, cwd: string): DispatchRequest {
     stack: read("stack").count(1, 99),
     permissions: read("permissions").oneOf(permissionWords),
     runId: read("runId").matching(/^[a-z0-9-]{1,16}$/, "1 to 16 small letters, digits and -") ?? newRunId(),
+    mayResume: given.inputs.runId.text !== undefined,
   };
   if (problems.length === 0) return request;
   throw new HarnessError("USAGE", `The dispatch cannot begin: ${problems.join("; ")}.`, {
@@ -162,6 +169,7 @@ function timeoutsOf({ inputs, limits }: GivenInputs, problems: string[]): Timeou
     if (text === undefined) continue;
     const ms = parseDuration(text);
     if (ms === undefined) problems.push(`${label} is a length of time such as 90s, not ${JSON.stringify(text)}`);
+    else if (ms > mostMs) problems.push(`${label} is at most ${mostText}, not ${text}`);
     else timeouts[key as keyof Timeouts] = ms;
   }
   return timeouts;
@@ -174,6 +182,7 @@ function timeoutsOfJson({ text = "{}", label }: GivenInput, problems: string[]):
   for (const [key, value] of entries ?? []) {
     if (!known.includes(key)) problems.push(`${label} has ${key}${suggest(key, known)}`);
     else if (!Number.isSafeInteger(value) || Number(value) < 0) problems.push(`${label}: ${key} is a number of ms`);
+    else if (Number(value) > mostMs) problems.push(`${label}: ${key} is at most ${mostMs} ms (${mostText})`);
   }
   return Object.fromEntries(entries ?? []);
 }

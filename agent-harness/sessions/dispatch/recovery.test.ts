@@ -132,6 +132,51 @@ describe("creating an agent", () => {
   });
 });
 
+describe("a run that is taken up again", () => {
+  test("finds its agents though their webhooks are to go elsewhere now", async () => {
+    await using api = await openApiDouble({ onCreate: ({ id }, double) => double.finish(id, "Hello.") });
+    const flags = { webhook: true, parallel: "2" };
+    await dispatchTo(api, { flags });
+    const again = await dispatchTo(api, { flags });
+    expect(again.completion.met).toBe(true);
+    expect(again.errors).toEqual([]);
+    const urls = api.requests.filter(isCreation).map(({ body }) => (body["callback"] as { url: string }).url);
+    expect(new Set(urls).size).toBe(2);
+    expect(api.agents.size).toBe(2);
+  });
+
+  test.each([[false], [true]])(
+    "goes on with the second attempt, when the first was stuck (old server: %s)",
+    async (old) => {
+      await using api = await openApiDouble({
+        old,
+        onCreate: ({ id }, double) => {
+          if (id === "codex-r1-1-2") double.set(id, "processing");
+        },
+      });
+      const left = new AbortController();
+      const killed = dispatchTo(api, {
+        flags: { expectsInput: true },
+        timeouts: { spawnTimeoutMs: 300 },
+        interrupted: left.signal,
+      });
+      await asked(api, /GET .*codex-r1-1-2$/);
+      left.abort();
+      await killed;
+      const before = api.requests.length;
+      const again = dispatchTo(api);
+      await asked(api, /GET .*codex-r1-1-2\/events/, 2);
+      api.finish("codex-r1-1-2", "Hello.");
+      expect((await again).agents).toMatchObject([
+        { id: "codex-r1-1-2", attempts: 2, replaces: ["codex-r1-1"], outcome: "succeeded" },
+      ]);
+      expect((await again).errors).toEqual([]);
+      expect(api.requests.slice(before).filter(isCreation)).toMatchObject([{ key: "dispatch-r1-1-2" }]);
+      expect([...api.agents.keys()]).toEqual(["codex-r1-1-2"]);
+    },
+  );
+});
+
 describe("creating the project", () => {
   const name = (report: Awaited<ReturnType<typeof dispatchTo>>): string | undefined => report.project?.name;
 

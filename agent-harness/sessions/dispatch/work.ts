@@ -2,7 +2,7 @@ import { failureOf } from "./client.ts";
 import { endTurn, remove, removeUnlessAtRest } from "./end.ts";
 import { hear, look, lookAtAll, see } from "./look.ts";
 import { agentUntil, type Dispatched, isOver, type Outcome, type Run, unseen } from "./run.ts";
-import { type Spawned, spawn } from "./spawn.ts";
+import { attemptUnderWay, nameFor, type Spawned, spawn } from "./spawn.ts";
 import { missing, summarize } from "./summary.ts";
 import { openWatch, type Watch } from "./watch.ts";
 
@@ -40,6 +40,7 @@ export function openWatches(run: Run): Watches {
 
 /** Sees one agent through, from its creation to its last message, or until the run is stopped. */
 export async function work(run: Run, agent: Dispatched, watches: Watches): Promise<void> {
+  await takeUp(run, agent);
   for (;;) {
     agent.attempt += 1;
     if (!(await start(run, agent, watches))) return;
@@ -54,6 +55,15 @@ export async function work(run: Run, agent: Dispatched, watches: Watches): Promi
   if (agent.gone)
     return await settle(run, agent, "failed", "deleted by somebody else, perhaps in the middle of its work");
   await settle(run, agent, agent.status === "idle" ? "succeeded" : "failed", undefined);
+}
+
+/** Goes on with the attempt that an earlier process of the same run had come to. */
+async function takeUp(run: Run, agent: Dispatched): Promise<void> {
+  const attempt = await Promise.race([attemptUnderWay(run, agent, maxAttempts), afterStop(run)]);
+  for (let before = 1; before < (attempt ?? 1); before += 1) {
+    agent.replaces.push(nameFor(run, { number: agent.number, attempt: before }));
+    agent.attempt = before;
+  }
 }
 
 /** Creates the agent; false when there is none, which is then its outcome. */
