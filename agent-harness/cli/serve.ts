@@ -55,7 +55,7 @@ async function serve(context: CommandContext, place: { port: number; host: strin
   const { openSessions, openWebhooks, tmuxAvailable } = await import("../sessions/index.ts");
   using interrupted = listenToSignals();
   const report = (error: unknown): void => context.stderr(errorLines(asHarnessError(error)));
-  await using store = await openHarnessStore(context, paths, report);
+  await using store = await openHarnessStore(context, paths);
   using _pruning = pruneEachHour(store, env, report);
   const version = packageVersion();
   await using webhooks = await openWebhooks({ queue: store.deliveries, events: store.events, paths, env, version });
@@ -81,16 +81,12 @@ function requireApi({ openApi }: CommandContext): OpenApi {
   throw new HarnessError("INTERNAL", "This program was started without the HTTP API.");
 }
 
-async function openHarnessStore(
-  context: CommandContext,
-  paths: HomePaths,
-  report: (error: unknown) => void,
-): Promise<Store> {
+async function openHarnessStore(context: CommandContext, paths: HomePaths): Promise<Store> {
   const { cwd, config, env, progress } = context;
   const infra = await startInfra({ paths, ...(await openInfraConfig({ cwd, config, env })), progress });
   const { host, port, user, password } = infra.postgres;
   const { openStore } = await import("../store/index.ts");
-  return await openStore({ server: { host, port, user, password }, spool: paths.spool, report });
+  return await openStore({ server: { host, port, user, password } });
 }
 
 /** The token that clients have to send: HARNESS_BEARER_TOKEN, else one that is made once and kept in the home. */

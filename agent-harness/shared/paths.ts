@@ -48,8 +48,6 @@ export interface HomePaths {
   sessions: string;
   /** The socket of our tmux server. */
   tmux: string;
-  /** Events that wait for Postgres to come back. */
-  spool: string;
   /** The key that webhooks are signed with. */
   webhookSecret: string;
 }
@@ -76,7 +74,6 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     sessions: join(home, "sessions"),
     tmux: join(home, "tmux", "server"),
     apiToken: join(home, "api-token"),
-    spool: join(home, "spool"),
     webhookSecret: join(home, "webhook-secret"),
   };
 }

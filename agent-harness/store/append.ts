@@ -24,17 +24,6 @@ export async function appendEvents(sql: Sql, events: readonly NewEvent[]): Promi
   return stored(events, (await sql.query(statement, columnsOf(events))).rows);
 }
 
-/** The same under a key that is taken once, in a transaction; undefined when it was taken before. */
-export async function appendOnce(
-  sql: Sql,
-  key: string,
-  events: readonly NewEvent[],
-): Promise<StoredEvent[] | undefined> {
-  // Waits for a transaction that is just taking the key, so what comes before in the log is there.
-  const taken = await sql.query("INSERT INTO harness.event_batches (key) VALUES ($1) ON CONFLICT DO NOTHING", [key]);
-  return taken.rowCount === 0 ? undefined : await appendEvents(sql, events);
-}
-
 const columnsOf = (events: readonly NewEvent[]): unknown[] => [
   events.map((event) => event.type),
   events.map((event) => event.project),

@@ -1,4 +1,3 @@
-import type { HarnessError } from "../shared/errors.ts";
 import { harnessDatabase } from "../shared/names.ts";
 import { appendEvents } from "./append.ts";
 import { deliveryTable } from "./deliveries.ts";
@@ -11,8 +10,6 @@ import { readBounds, readEvents } from "./read-events.ts";
 import { pruneEvents } from "./retention.ts";
 import { ensureDatabase, migrate } from "./schema.ts";
 import { sessionTable } from "./sessions.ts";
-import { openSpool } from "./spool.ts";
-import { openSpooling, type Spooling } from "./spooling.ts";
 import type { Sql, StorePlace, StoreServer } from "./sql.ts";
 import type { Store, Tables } from "./store.ts";
 import { subscribe } from "./subscription.ts";
@@ -23,59 +20,44 @@ export interface OpenStoreOptions {
   server: StoreServer;
   /** (Default: agent_harness) */
   database?: string;
-  /** The folder for events that have to wait for Postgres. */
-  spool: string;
-  /** Is told what could not be used and was put aside. */
-  report?: (problem: HarnessError) => void;
 }
 
 /** How many connections there are at most for work, and for subscribers who read the table. */
 const connections = { work: 8, subscribers: 3 } as const;
 
-/** Opens the store: the database is made and its schema brought up where needed, and what waited in files gets into the log. */
+/** Opens the store: the database is made and its schema brought up where needed. */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
-  const { server, database = harnessDatabase, spool, report = () => undefined } = options;
+  const { server, database = harnessDatabase } = options;
   const place: StorePlace = { server, database };
   await ensureDatabase(place);
   const pool = openPool(place, connections.work);
-  const spooling = openSpooling(pool, openSpool(spool), report);
   try {
     await migrate(pool, place);
-    await spooling.drain();
   } catch (error) {
-    await spooling.close();
     await pool.close();
     throw error;
   }
-  return storeOn(pool, openPool(place, connections.subscribers), openTail(place), spooling);
+  return storeOn(pool, openPool(place, connections.subscribers), openTail(place));
 }
 
-function storeOn(pool: Pool, readers: Pool, tail: Tail, spooling: Spooling): Store {
+function storeOn(pool: Pool, readers: Pool, tail: Tail): Store {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     await tail.close();
-    await spooling.close();
     await Promise.all([pool.close(), readers.close()]);
   };
   return {
     ...tablesOn(pool),
     events: {
-      append: async (events) => {
-        await spooling.settle();
-        return await appendEvents(pool, events);
-      },
+      append: (events) => appendEvents(pool, events),
       head: async () => (await readBounds(pool)).head,
       read: async (filter, part) => (await readEvents(pool, filter, part)).events.map(({ event }) => event),
       subscribe: (filter, { since, signal }) => subscribe(readers, tail, { filter, since, signal }),
     },
-    transaction: async (work) => {
-      await spooling.settle();
-      return await pool.transaction((sql) =>
+    transaction: (work) =>
+      pool.transaction((sql) =>
         work({ ...tablesOn(sql), query: sql.query, append: (events) => appendEvents(sql, events) }),
-      );
-    },
-    appendOrSpool: (events) => spooling.append(events),
-    drain: () => spooling.drain(),
+      ),
     prune: (retention) => pruneEvents(pool, retention),
     [Symbol.asyncDispose]: () => {
       closing ??= close();

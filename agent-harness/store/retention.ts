@@ -20,9 +20,6 @@ export interface Pruned {
 /** How many events are deleted in one transaction. */
 const batch = 10_000;
 
-/** How long the keys of batches that waited in a file are remembered, in days: much longer than any file waits. */
-const keyDays = 90;
-
 /** Deletes the oldest events; that they are gone is remembered, so that nobody takes the rest for all. */
 export async function pruneEvents(pool: Pool, retention: Retention): Promise<Pruned> {
   const { head, lowest: before } = await readBounds(pool);
@@ -36,7 +33,6 @@ export async function pruneEvents(pool: Pool, retention: Retention): Promise<Pru
       return (await sql.query("DELETE FROM harness.events WHERE id < $1", [to])).rowCount;
     });
   }
-  await pool.query("DELETE FROM harness.event_batches WHERE at < now() - make_interval(days => $1)", [keyDays]);
   return { deleted, lowest };
 }
 

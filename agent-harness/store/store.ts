@@ -37,13 +37,6 @@ export interface Store extends Tables, AsyncDisposable {
    * but talk to the store. After STORE_UNAVAILABLE the commit may have happened all the same: look before doing it again.
    */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
-  /**
-   * For news that has no other place to wait in: appends them or, while Postgres is gone, keeps them in a file from which
-   * they get into the log once, in the order of these calls, when it is back. Undefined when they are kept.
-   */
-  appendOrSpool(events: readonly NewEvent[]): Promise<StoredEvent[] | undefined>;
-  /** Brings what was kept in files into the log, which happens by itself about each second; returns how many files. */
-  drain(): Promise<number>;
   /** Deletes the oldest events. */
   prune(retention: Retention): Promise<Pruned>;
 }

@@ -6,7 +6,7 @@ import { openStore } from "../../dist/store/index.js";
 import { fakeProvider } from "./fake-provider.mjs";
 
 const { home, server, real } = JSON.parse(process.argv[2]);
-const store = await openStore({ server, spool: `${home}/spool` });
+const store = await openStore({ server });
 const sessions = await openSessions({
   store,
   paths: homePaths(home),

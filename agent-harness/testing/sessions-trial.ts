@@ -58,7 +58,7 @@ export async function openSessionsTrial(
   const home = await realpath(await mkdtemp(join(tmpdir(), "ah-s-")));
   const cwd = await realpath(await mkdtemp(join(tmpdir(), "ah-w-")));
   await writeFile(join(home, "sessions.json"), JSON.stringify(settings), { mode: 0o600 });
-  const store = await openStore({ server: postgres.server, spool: join(home, "spool") });
+  const store = await openStore({ server: postgres.server });
   await store.projects.add({ name: "demo", cwd });
   const daemons: TrialDaemon[] = [];
   const marked = async () => [

@@ -1,6 +1,4 @@
 // Another process on a test's store, from the built program. What it does is in STORE_PROCESS: { ...OpenStoreOptions, do, … }
-import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { setTimeout as delay } from "node:timers/promises";
 
 const { do: doing, project = "p", count = 0, ...options } = JSON.parse(process.env.STORE_PROCESS);
@@ -39,11 +37,6 @@ const tasks = {
     }),
 };
 
-if (doing === "die instead of removing a file") {
-  // What was to be removed is in the log by now.
-  fs.promises.rm = () => process.kill(process.pid, "SIGKILL");
-  syncBuiltinESMExports();
-}
 const { openStore } = await import("../../dist/store/index.js");
 const store = await openStore(options);
 say("open");

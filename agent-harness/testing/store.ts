@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, realpath, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { SqlResult } from "../infra/sql.ts";
@@ -10,7 +8,7 @@ import { packageRoot } from "../shared/paths.ts";
 import { type OpenStoreOptions, openStore, type Store } from "../store/index.ts";
 import type { TestPostgres } from "./postgres.ts";
 
-/** A store's database and spool that belong to one test. */
+/** A store's database that belongs to one test. */
 export interface TestStore extends AsyncDisposable {
   options: OpenStoreOptions & { database: string };
   /** Opens it, as one daemon does; closed with the test at the latest. */
@@ -30,9 +28,8 @@ export interface StoreProcess {
 
 /** A database of its own on a test's Postgres; made when it is first opened. */
 export async function openTestStore(postgres: TestPostgres): Promise<TestStore> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), "ah-store-")));
   const database = `store_${randomBytes(6).toString("hex")}`;
-  const options = { server: postgres.server, database, spool: join(folder, "spool") };
+  const options = { server: postgres.server, database };
   const open: Store[] = [];
   const processes: StoreProcess[] = [];
   return {
@@ -54,7 +51,6 @@ export async function openTestStore(postgres: TestPostgres): Promise<TestStore> 
         await ended;
       }
       for (const store of open) await store[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
     },
   };
 }

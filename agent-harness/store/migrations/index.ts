@@ -2,6 +2,7 @@ import { events } from "./001-events.ts";
 import { sessions } from "./002-sessions.ts";
 import { idempotency } from "./003-idempotency.ts";
 import { deliveries } from "./004-deliveries.ts";
+import { noBatches } from "./005-no-batches.ts";
 
 /** A step of the schema. One that was released is never changed; what is to be different is another step. */
 export interface Migration {
@@ -15,4 +16,5 @@ export const migrations: readonly Migration[] = [
   { name: "sessions", sql: sessions },
   { name: "idempotency", sql: idempotency },
   { name: "deliveries", sql: deliveries },
+  { name: "no batches", sql: noBatches },
 ];

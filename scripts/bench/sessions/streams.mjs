@@ -1,5 +1,4 @@
 // How fast events of the log reach those who follow it over the API, live and from the past.
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { resolveInfra } from "../../../dist/infra/index.js";
 import { configSchema } from "../../../dist/shared/config-schema.js";
@@ -19,7 +18,7 @@ export async function benchStreams(bench, { daemonEnv, events, subscribers, n })
   const infra = await resolveInfra(homePaths(bench.home), configSchema.parse({}).infra, bench.env);
   const { host, port, user, password } = infra.postgres;
   const daemon = await startDaemon(bench, daemonEnv);
-  const store = await openStore({ server: { host, port, user, password }, spool: join(bench.root, "spool") });
+  const store = await openStore({ server: { host, port, user, password } });
   try {
     await benchLive({ bench, daemon, store, events, subscribers, rounds: n });
     await benchReplay({ bench, daemon, store, events, subscribers, rounds: n });
