@@ -57,6 +57,16 @@ interface Answer {
   stale?: boolean;
 }
 
+/** How long a keeper may take for an answer, in ms; one that was stopped gives none. */
+const answerLimitMs = 10_000;
+/** The same for what it types, which may wait for a tmux that is slow. */
+const typingLimitMs = 30_000;
+
+function limitOf(request: KeeperRequest): number {
+  if ("end" in request) return (request.end.graceMs ?? 0) + 2 * answerLimitMs;
+  return "paste" in request || "keys" in request ? typingLimitMs : answerLimitMs;
+}
+
 /** Connects to a keeper; KEEPER_GONE when nobody listens there. */
 export async function connectKeeper(path: string): Promise<KeeperClient> {
   const socket = connect(path);
@@ -140,10 +150,13 @@ class SocketClient implements KeeperClient {
 
   async #ask(request: KeeperRequest): Promise<Answer> {
     if (this.#closed !== undefined) throw this.#closed;
+    const limitMs = limitOf(request);
+    // The answers come in order, so that after one that is missing the connection is of no use.
+    const limit = setTimeout(() => this.#socket.destroy(new Error(`no answer within ${limitMs / 1000} s`)), limitMs);
     const answer = await new Promise<Answer>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#socket.write(`${JSON.stringify(request)}\n`);
-    });
+    }).finally(() => clearTimeout(limit));
     if (answer.error === undefined) return answer;
     throw new HarnessError("KEEPER_FAILED", `The keeper of the session refused: ${answer.error}`, {
       hint: "Look at keeper.log in the session's folder.",

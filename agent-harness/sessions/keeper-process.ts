@@ -12,7 +12,7 @@ import { FileWatcher } from "./keeper-watch.ts";
 import { endProcesses } from "./process-end.ts";
 import type { Delivery, Spawn } from "./provider.ts";
 import { type KeeperOrder, type SessionFolder, writeKeeperRecord } from "./session-folder.ts";
-import { paste, sendKeys } from "./tmux.ts";
+import { isTimeout, paste, sendKeys, type TmuxTarget } from "./tmux.ts";
 
 /* What a keeper does while it lives: keeper-main.ts runs it. It knows lines and processes, and no provider. */
 
@@ -36,6 +36,8 @@ export class Keeper {
   /** Hooks that wait, and how each is answered. */
   readonly #waiting = new Map<string, (answer: unknown) => void>();
   #terminalWork: Promise<unknown> = Promise.resolve();
+  /** What is being typed, by key. */
+  readonly #typing = new Map<string, Promise<void>>();
   #ending: Promise<void> | undefined;
   #started: () => void = () => undefined;
   readonly #running = new Promise<void>((resolve) => {
@@ -160,7 +162,7 @@ export class Keeper {
     return await this.#once(request);
   };
 
-  /** What is done once a key. The journal comes first: whoever is killed in between, it is not done twice. */
+  /** What is done once a key. A line is journaled before it is written: whoever is killed in between, it is not done twice. */
   async #once(request: Record<string, unknown>): Promise<{ done?: boolean; stale?: boolean }> {
     const { key } = request;
     if (typeof key !== "string") throw new Error("it has no key");
@@ -168,8 +170,9 @@ export class Keeper {
     if (this.#journal.isRefused) throw new Error("the disk takes nothing more");
     if ("answer" in request) return this.#answerHook(String(request["wait"]), request["answer"], key);
     if ("write" in request) return { done: this.#write(String(request["write"]), key) };
-    await this.#type(request as Typed, key);
-    return { done: true };
+    const before = this.#typing.get(key);
+    await (before ?? this.#type(request as Typed, key));
+    return { done: before === undefined };
   }
 
   #write(line: string, key: string): boolean {
@@ -183,20 +186,41 @@ export class Keeper {
     return true;
   }
 
+  /** Types, one after the other: a key between a text and its Enter would be a part of it. */
   async #type(typed: Typed, key: string): Promise<void> {
     const window = process.env["TMUX_PANE"];
     const [server] = process.env["TMUX"]?.split(",") ?? [];
     if (window === undefined || server === undefined) throw new Error("the session has no terminal");
-    const keys = "paste" in typed ? (typed.first ?? []) : typed.keys;
-    this.#note(key, "paste" in typed ? typed.paste : keys.join(" "));
-    const work = async (): Promise<void> => {
-      if (keys.length > 0) await sendKeys({ server, window }, keys);
-      if ("paste" in typed) await paste({ server, window }, typed.paste);
-    };
-    // One after the other: a key between a text and its Enter would be a part of it.
-    const turn = this.#terminalWork.then(work, work);
+    const work = (): Promise<void> =>
+      "paste" in typed ? this.#paste({ server, window }, typed, key) : this.#press({ server, window }, typed.keys, key);
+    const turn = this.#terminalWork.then(work);
     this.#terminalWork = turn.catch(() => undefined);
-    await turn;
+    this.#typing.set(key, turn);
+    try {
+      await turn;
+    } finally {
+      this.#typing.delete(key);
+    }
+  }
+
+  /** Noted when it stands in the program and before Enter: until then it is not done, and what failed is tried again. */
+  async #paste(
+    target: TmuxTarget,
+    { paste: text, first = [] }: Extract<Typed, { paste: string }>,
+    key: string,
+  ): Promise<void> {
+    await paste(target, text, { first, beforeEnter: () => this.#note(key, text) });
+  }
+
+  /** Noted when they were pressed, or may have been. */
+  async #press(target: TmuxTarget, keys: readonly string[], key: string): Promise<void> {
+    try {
+      await sendKeys(target, keys);
+    } catch (error) {
+      if (isTimeout(error)) this.#note(key, keys.join(" "));
+      throw error;
+    }
+    this.#note(key, keys.join(" "));
   }
 
   #note(key: string, line: string): void {

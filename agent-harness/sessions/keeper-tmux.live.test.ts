@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -64,6 +64,26 @@ test("a program runs in a window, is typed to once a key, and its end is told", 
   expect(await untilEnded(place)).toEqual({ code: 3, signal: null });
   const target = { server: keepers.tmux, window: place.id };
   await until("the window is closed", async () => !(await hasWindow(target)));
+});
+
+test("what tmux does not take is told and can be tried again; what it took is typed once", async () => {
+  const place = keepers.place();
+  await keepers.start(place, { terminal: terminalOf(place) }, "tmux");
+  await untilUp(place);
+  const client = await keepers.connect(place);
+  const [paste, keys] = [{ paste: "do it" }, { keys: ["Escape"] }];
+  await rename(keepers.tmux, `${keepers.tmux}.away`);
+  await expect(client.deliver(paste, "p")).rejects.toMatchObject({ code: "KEEPER_FAILED" });
+  await expect(client.deliver(keys, "k")).rejects.toMatchObject({ code: "KEEPER_FAILED" });
+  expect(await linesOf(place, "stdin")).toEqual([]);
+  await rename(`${keepers.tmux}.away`, keepers.tmux);
+  const twice = [client.deliver(paste, "p"), (await keepers.connect(place)).deliver(paste, "p")];
+  expect((await Promise.all(twice)).sort()).toEqual([false, true]);
+  expect(await client.deliver(keys, "k")).toBe(true);
+  expect(await client.deliver(keys, "k")).toBe(false);
+  await until("it has arrived", async () => (await typed(place)).endsWith("\u001b"));
+  expect(await typed(place)).toBe("\u001b[200~do it\u001b[201~\r\u001b");
+  expect(await linesOf(place, "stdin")).toEqual(["do it", "Escape"]);
 });
 
 test("started again as soon as it has ended, while its window closes", async () => {

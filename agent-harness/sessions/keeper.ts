@@ -59,27 +59,28 @@ export async function startKeeper(
     const started = await findStarted(place, run);
     if (started !== undefined) return started;
     if (!alive) throw await failed(place, logged);
-    if (Date.now() > end) {
-      throw new HarnessError(
-        "TIMEOUT",
-        `The keeper of session ${place.id} did not answer within ${startLimitMs / 1000} s.`,
-        {
-          hint: `Look at ${place.log}, then delete the session.`,
-          leftBehind: "The keeper may still come up.",
-        },
-      );
-    }
+    if (Date.now() > end) throw silent(place);
     await delay(pollMs);
   }
 }
 
 /** What became of a start that was asked for before. */
 async function outcome(place: SessionFolder, run: string): Promise<StartedKeeper> {
+  const end = Date.now() + startLimitMs;
   for (;;) {
     const started = await findStarted(place, run);
     if (started !== undefined) return started;
+    if (Date.now() > end) throw silent(place);
     await delay(pollMs);
   }
+}
+
+function silent(place: SessionFolder): HarnessError {
+  const message = `The keeper of session ${place.id} did not answer within ${startLimitMs / 1000} s.`;
+  return new HarnessError("TIMEOUT", message, {
+    hint: `Look at ${place.log}, then delete the session.`,
+    leftBehind: "The keeper may still come up.",
+  });
 }
 
 async function refuseSecond(place: SessionFolder): Promise<void> {

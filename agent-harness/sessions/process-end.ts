@@ -98,7 +98,8 @@ async function askKeeper(place: SessionFolder, pid: number, graceMs: number): Pr
     await using client = await connectKeeper(place.socket);
     await client.end({ graceMs });
   } catch (error) {
-    if (asHarnessError(error).code !== "KEEPER_GONE") throw error;
+    // Whatever it cannot do is done without it.
+    if (!["KEEPER_GONE", "KEEPER_FAILED"].includes(asHarnessError(error).code)) throw error;
   }
   // It still has to write down that the program ended.
   const end = Date.now() + keeperLimitMs;

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Keepers, lineProgram, openKeepers } from "../testing/keepers.ts";
 import { until } from "../testing/until.ts";
@@ -81,6 +83,22 @@ test("keys are pressed by their names", async () => {
   await sendKeys(target, ["C-c", "Up", "-", ";"]);
   await until("they have arrived", async () => (await typed()).endsWith(";"));
   expect(await typed()).toBe("\u001b\u0003\u001b[A-;");
+  await close();
+});
+
+test("what a person scrolled up in, or chose from, gets our keys and texts all the same", async () => {
+  const { target, typed, close } = await open("scrolled", "terminal");
+  const pane = "=scrolled:";
+  const tmux = async (...args: string[]): Promise<string> =>
+    (await promisify(execFile)("tmux", ["-S", target.server, ...args])).stdout;
+  await tmux("copy-mode", "-t", pane);
+  await sendKeys(target, ["Escape"]);
+  await tmux("copy-mode", "-t", pane);
+  await tmux("choose-tree", "-t", pane);
+  await paste(target, "go on");
+  await until("they have arrived", async () => (await typed()).endsWith("\r"));
+  expect(await typed()).toBe("\u001b\u001b[200~go on\u001b[201~\r");
+  expect((await tmux("display-message", "-p", "-t", pane, "#{pane_in_mode}")).trim()).toBe("0");
   await close();
 });
 

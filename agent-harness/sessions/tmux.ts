@@ -50,6 +50,12 @@ const options = [
 /** How long after a text Enter is pressed, in ms: a program that gets both in one piece takes Enter for a part of the text. */
 const beforeEnterMs = 150;
 
+/** How long tmux may take for an answer, in ms: a server that was stopped gives none. */
+const answerLimitMs = 15_000;
+
+/** How often Enter is pressed when tmux does not take it. */
+const mostEnters = 3;
+
 /** How often a window is tried to be opened while others open and close it. */
 const mostTries = 5;
 const betweenTriesMs = 40;
@@ -94,24 +100,56 @@ export async function hasWindow(target: TmuxTarget): Promise<boolean> {
   return await found(target, ["list-panes", "-t", paneOf(target)]);
 }
 
+/** What is done around a paste. */
+export interface PasteOptions {
+  /** Keys that are pressed before. */
+  first?: readonly string[];
+  /** The text is in the program, and Enter comes next. What fails before this has given the program nothing to do. */
+  beforeEnter?: () => void;
+}
+
 /** Pastes a text as a person would, newlines and all, and presses Enter. Control characters are left out. */
-export async function paste(target: TmuxTarget, text: string): Promise<void> {
+export async function paste(
+  target: TmuxTarget,
+  text: string,
+  { first = [], beforeEnter }: PasteOptions = {},
+): Promise<void> {
   const buffer = `paste-${randomUUID()}`;
-  const pane = paneOf(target);
   const clean = asPasted(text);
+  if (clean !== "") await ask(target, ["load-buffer", "-b", buffer, "-"], clean);
+  if (first.length > 0) await sendKeys(target, first);
   if (clean !== "") {
-    await ask(target, ["load-buffer", "-b", buffer, "-"], clean);
     // -p: in brackets, where the program asked for that, so that no newline in the text is an Enter.
-    await ask(target, ["paste-buffer", "-p", "-d", "-b", buffer, "-t", pane]);
+    await ask(target, [...leaveMode(target), "paste-buffer", "-p", "-d", "-b", buffer, "-t", paneOf(target)]);
     await delay(beforeEnterMs);
   }
-  await sendKeys(target, ["Enter"]);
+  beforeEnter?.();
+  await pressEnter(target);
+}
+
+/** The text stands in the program already: it is not pasted again for want of an Enter. */
+async function pressEnter(target: TmuxTarget): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await sendKeys(target, ["Enter"]);
+    } catch (error) {
+      // What tmux did not answer it may still do.
+      if (tries === mostEnters || isTimeout(error)) throw error;
+      await delay(betweenTriesMs);
+    }
+  }
 }
 
 /** Presses keys, by tmux's names for them. */
 export async function sendKeys(target: TmuxTarget, keys: readonly string[]): Promise<void> {
-  await ask(target, ["send-keys", "-t", paneOf(target), "--", ...keys.map(tmuxArgument)]);
+  await ask(target, [...leaveMode(target), "send-keys", "-t", paneOf(target), "--", ...keys.map(tmuxArgument)]);
 }
+
+/** Whether tmux gave no answer: it may do later what it was asked for. */
+export const isTimeout = (error: unknown): boolean => error instanceof HarnessError && error.code === "TIMEOUT";
+
+/** A person who scrolled up has left the window in a mode in which keys are for tmux and not for the program. */
+const leaveMode = (target: TmuxTarget): string[] => ["copy-mode", "-q", "-t", paneOf(target), ";"];
 
 /** What the window shows, and so many lines above it; the last resort. */
 export async function capture(target: TmuxTarget, lines = 0): Promise<string> {
@@ -164,15 +202,23 @@ async function run(
     }),
   );
   const child = spawn("tmux", ["-u", ...args], { env, cwd, stdio: ["pipe", "pipe", "pipe"] });
+  let late = false;
+  const limit = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, answerLimitMs);
   const printed: Record<"out" | "err", Buffer[]> = { out: [], err: [] };
   child.stdout.on("data", (chunk: Buffer) => printed.out.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => printed.err.push(chunk));
   // It may end without having read all.
   child.stdin.on("error", () => undefined);
   child.stdin.end(input);
-  const [code] = (await once(child, "close").catch((cause: unknown) => {
-    throw cannotRun(cause);
-  })) as [number | null];
+  const [code] = (await once(child, "close")
+    .catch((cause: unknown) => {
+      throw cannotRun(cause);
+    })
+    .finally(() => clearTimeout(limit))) as [number | null];
+  if (late) throw noAnswer(args);
   if (code === 0) return Buffer.concat(printed.out).toString("utf8");
   const said = Buffer.concat(printed.err).toString("utf8").trim();
   throw new HarnessError("TMUX_ERROR", `tmux could not ${verbOf(args)}: ${said || `it ended with code ${code}`}.`, {
@@ -181,8 +227,17 @@ async function run(
   });
 }
 
+function noAnswer(args: readonly string[]): HarnessError {
+  return new HarnessError("TIMEOUT", `tmux did not answer ${verbOf(args)} within ${answerLimitMs / 1000} s.`, {
+    hint: "Look at its server: ps -fC tmux",
+    leftBehind: "It may still do what it was asked for.",
+  });
+}
+
 function verbOf(args: readonly string[]): string {
-  return args.includes("new-session") ? "new-session" : (args.find((one) => /^[a-z]+-[a-z]+$/.test(one)) ?? "run");
+  return args.includes("new-session")
+    ? "new-session"
+    : (args.find((one) => /^[a-z]+-[a-z]+$/.test(one) && one !== "copy-mode") ?? "run");
 }
 
 function cannotRun(cause: unknown): HarnessError {
