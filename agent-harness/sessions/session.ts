@@ -17,8 +17,8 @@ export type SessionStatus = (typeof sessionStatuses)[number];
 /** Whether a session has come to rest. */
 export const isTerminal = (status: SessionStatus): boolean => ["idle", "error", "exited"].includes(status);
 
-/** What told a status: the provider's own protocol, a hook in its program, its session log, the keeper, us, or (last) the screen. */
-export const statusSources = ["protocol", "hook", "session_log", "keeper", "manager", "screen"] as const;
+/** What told a status: the provider's own protocol, a hook in its program, its session log, the keeper, or us. Never a screen: none is read. */
+export const statusSources = ["protocol", "hook", "session_log", "keeper", "manager"] as const;
 export type StatusSource = (typeof statusSources)[number];
 
 /** A choice of a question or a permission. */

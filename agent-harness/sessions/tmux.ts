@@ -151,11 +151,6 @@ export const isTimeout = (error: unknown): boolean => error instanceof HarnessEr
 /** A person who scrolled up has left the window in a mode in which keys are for tmux and not for the program. */
 const leaveMode = (target: TmuxTarget): string[] => ["copy-mode", "-q", "-t", paneOf(target), ";"];
 
-/** What the window shows, and so many lines above it; the last resort. */
-export async function capture(target: TmuxTarget, lines = 0): Promise<string> {
-  return await ask(target, ["capture-pane", "-p", "-J", "-S", String(-lines), "-t", paneOf(target)]);
-}
-
 /** Closes a window; its program is told by SIGHUP. One that is not there is closed. */
 export async function killWindow(target: TmuxTarget): Promise<void> {
   await found(target, ["kill-session", "-t", `=${tmuxSessionName(target.window)}`]);
