@@ -66,7 +66,7 @@ describe("one agent", () => {
     await using api = await openApiDouble({
       onCreate: ({ id }, double) => double.set(id, "waiting_input", { pending: { title: "rm -r build" } }),
     });
-    const report = await dispatchTo(api, { flags: { expectsInput: true }, timeouts: { completionTimeoutMs: 800 } });
+    const report = await dispatchTo(api, { flags: { expectsInput: true }, lateWhen: /asks: rm -r build/ });
     expect(report.completion.reason).toBe("timeout");
     expect(report.agents[0]).toMatchObject({
       finalStatus: "waiting_input",
@@ -89,7 +89,7 @@ describe("one agent", () => {
     });
     const report = await dispatchTo(api, {
       flags: { expectsInput: "Come to an end." },
-      timeouts: { completionTimeoutMs: 800 },
+      lateWhen: /is processing/,
     });
     expect(report.completion.met).toBe(true);
     expect(report.messages[0]?.text).toBe("Done now.");
@@ -99,7 +99,7 @@ describe("one agent", () => {
 
   test("that never comes to rest is aborted, and deleted after the grace", async () => {
     await using api = await openApiDouble({ onCreate: ({ id }, double) => double.set(id, "processing") });
-    const report = await dispatchTo(api, { timeouts: { completionTimeoutMs: 800, idleGraceMs: 100 } });
+    const report = await dispatchTo(api, { timeouts: { idleGraceMs: 100 }, lateWhen: /is processing/ });
     expect(report.completion).toEqual({ mode: "all", met: false, reason: "timeout" });
     expect(report.agents[0]).toMatchObject({ finalStatus: "processing", outcome: "timed_out", deleted: true });
     expect(api.routes(/abort|^DELETE/)).toEqual([
@@ -114,7 +114,7 @@ describe("one agent", () => {
       onCreate: ({ id }, double) => double.set(id, "processing"),
       onAbort: ({ id }, double) => double.finish(id, "Interrupted."),
     });
-    const report = await dispatchTo(api, { timeouts: { completionTimeoutMs: 800 } });
+    const report = await dispatchTo(api, { lateWhen: /is processing/ });
     expect(report.completion).toEqual({ mode: "all", met: false, reason: "timeout" });
     expect(report.agents[0]).toMatchObject({ finalStatus: "idle", outcome: "timed_out", deleted: false });
     expect(report.messages[0]?.text).toBe("Interrupted.");
@@ -162,7 +162,7 @@ describe("an agent that stays starting", () => {
         if (id.endsWith("-2")) double.finish(id, "Second try.");
       },
     });
-    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 400 } });
+    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 50 } });
     expect(report.completion.met).toBe(true);
     expect(report.agents).toMatchObject([{ id: "codex-r1-1-2", attempts: 2, replaces: ["codex-r1-1"] }]);
     expect(report.errors).toMatchObject([{ agentId: "codex-r1-1", code: "STUCK_STARTING" }]);
@@ -175,7 +175,7 @@ describe("an agent that stays starting", () => {
 
   test("is not started a third time", async () => {
     await using api = await openApiDouble();
-    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 400, idleGraceMs: 50 } });
+    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 50, idleGraceMs: 50 } });
     expect(report.completion.reason).toBe("timeout");
     expect(report.agents).toMatchObject([
       { attempts: 2, outcome: "timed_out", finalStatus: "starting", deleted: true },
@@ -188,27 +188,27 @@ describe("an agent that stays starting", () => {
     await using api = await openApiDouble({
       trouble: ({ route }) => (route.startsWith("DELETE") ? { status: 500, error: "TMUX_ERROR" } : undefined),
     });
-    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 400, idleGraceMs: 50 } });
+    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 50, idleGraceMs: 50 } });
     expect(api.routes(/POST .*agents$/)).toHaveLength(1);
     expect(report.agents).toMatchObject([{ attempts: 1, outcome: "timed_out", deleted: false }]);
   });
 
   test("is left alone when it does work, though nobody told", async () => {
     await using api = await openApiDouble({
-      onCreate: ({ id }, double) => {
-        double.silence(true);
-        double.set(id, "processing");
-      },
       trouble: ({ route, count }) => {
-        if (route.endsWith("codex-r1-1") && count === 2) setImmediate(() => api.silence(false));
-        if (route.endsWith("codex-r1-1") && count === 2) setImmediate(() => api.finish("codex-r1-1", "Slow."));
-        // The first look, right after the creation, is not to see it.
-        return count === 1 && route.startsWith("GET") && route.endsWith("codex-r1-1")
-          ? { status: 404, error: "NOT_YET" }
-          : undefined;
+        // The first look, right after the creation, sees it starting; the next is that of the time that is over.
+        if (!route.endsWith("codex-r1-1") || count !== 2) return undefined;
+        api.silence(true);
+        api.set("codex-r1-1", "processing");
+        setImmediate(() => {
+          api.silence(false);
+          api.finish("codex-r1-1", "Slow.");
+        });
+        return undefined;
       },
     });
-    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 400 } });
-    expect(report.agents).toMatchObject([{ id: "codex-r1-1", attempts: 1 }]);
+    const report = await dispatchTo(api, { timeouts: { spawnTimeoutMs: 50 } });
+    expect(report.agents).toMatchObject([{ id: "codex-r1-1", attempts: 1, outcome: "succeeded" }]);
+    expect(api.routes(/^DELETE/)).toEqual([]);
   });
 });

@@ -30,6 +30,8 @@ export interface DispatchOptions {
   interrupted?: AbortSignal;
   /** Aborted when somebody will not even wait for that. */
   hurried?: AbortSignal;
+  /** Aborted when the time is over, though the limit may not have passed. */
+  late?: AbortSignal;
   pace?: Partial<Pace>;
 }
 
@@ -44,7 +46,9 @@ export async function dispatch(request: DispatchRequest, options: DispatchOption
   const interrupt = (): void => run.stop("interrupted");
   options.interrupted?.addEventListener("abort", interrupt);
   if (options.interrupted?.aborted) interrupt();
-  const limit = setTimeout(() => run.stop("timeout"), request.timeouts.completionTimeoutMs);
+  const timeout = (): void => run.stop("timeout");
+  options.late?.addEventListener("abort", timeout, { once: true });
+  const limit = setTimeout(timeout, request.timeouts.completionTimeoutMs);
   try {
     await Promise.race([flow(run), aborted(options.hurried)]);
   } catch (error) {

@@ -13,6 +13,8 @@ export interface DispatchTrial {
   flags?: Record<string, unknown>;
   timeouts?: Record<string, number>;
   pace?: Partial<Pace>;
+  /** The run's time is over when people are told this, so that no test has to guess how long it takes. */
+  lateWhen?: RegExp;
   interrupted?: AbortSignal;
   hurried?: AbortSignal;
   home?: string;
@@ -22,6 +24,8 @@ export interface DispatchTrial {
 /** Dispatches a task to the double, over HTTP, in a hurry: without polls unless the trial wants them. */
 export async function dispatchTo(double: ApiDouble, trial: DispatchTrial = {}): Promise<DispatchReport> {
   const { flags = {}, timeouts = {}, pace = {}, interrupted, hurried, home = "/nowhere", token = double.token } = trial;
+  const { lateWhen } = trial;
+  const late = new AbortController();
   const limits = { spawnTimeoutMs: 8000, completionTimeoutMs: 10_000, idleGraceMs: 2000, ...timeouts };
   const given = { provider: "codex", task: "Say hello.", cwd: "/work/shop", runId: "r1", ...flags };
   const request = readRequest(givenInputs(given, { TIMEOUTS: JSON.stringify(limits) }), "/");
@@ -30,6 +34,10 @@ export async function dispatchTo(double: ApiDouble, trial: DispatchTrial = {}): 
   return await dispatch(request, {
     client,
     hints,
+    late: late.signal,
+    progress: (told) => {
+      if (told.type === "note" && lateWhen?.test(told.text)) late.abort();
+    },
     pace: { backoffMs: 2, pollMs: 60_000, silenceMs: 60_000, settleMs: 50, ...pace },
     ...(interrupted === undefined ? {} : { interrupted }),
     ...(hurried === undefined ? {} : { hurried }),
