@@ -9,6 +9,8 @@ export default defineConfig({
         test: {
           ...isolated.test,
           name: "fast",
+          // More than a test waits for a condition, so that it says which one.
+          testTimeout: 20_000,
           include: ["agent-harness/**/*.test.ts", "scripts/**/*.test.ts"],
           exclude: ["**/*.live.test.ts", "**/node_modules/**"],
         },
