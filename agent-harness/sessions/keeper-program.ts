@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { stat } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { errorNumber, errorText, HarnessError } from "../shared/errors.ts";
 import { LineSplitter } from "./lines.ts";
@@ -43,13 +43,14 @@ export interface StartProgram {
 export async function startProgram({ part, spawn: plan, marks, onLines }: StartProgram): Promise<Program> {
   const [command, ...args] = plan.argv;
   const { TMUX: _server, TMUX_PANE: _pane, ...env } = { ...plan.env, ...marks };
+  const input = await openInput(part, plan);
   const child = spawn(command, args, {
     cwd: plan.cwd,
     // A `tmux` that the coding agent runs must not be ours: it could end every session.
     env: part === "backend" ? env : { ...env, ...terminalEnv() },
     // In a terminal it has to be in the group that reads from it; else a group of its own keeps our signals apart.
     detached: part === "backend",
-    stdio: part === "backend" ? "pipe" : "inherit",
+    stdio: part === "backend" ? "pipe" : [input?.fd ?? "inherit", "inherit", "inherit"],
   });
   const ended = endOf(child);
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
@@ -57,6 +58,8 @@ export async function startProgram({ part, spawn: plan, marks, onLines }: StartP
     await once(child, "spawn");
   } catch (cause) {
     throw await cannotStart(plan, cause);
+  } finally {
+    await input?.close();
   }
   for (const from of ["stdout", "stderr"] as const) readLines(child[from], (lines) => onLines(from, lines));
   // What it did not read is told by its end.
@@ -79,6 +82,10 @@ export async function startProgram({ part, spawn: plan, marks, onLines }: StartP
       for (const stream of [child.stdout, child.stderr]) paused ? stream?.pause() : stream?.resume();
     },
   };
+}
+
+async function openInput(part: Program["part"], { stdin }: Spawn): Promise<FileHandle | undefined> {
+  return part === "terminal" && stdin !== undefined ? await open(stdin) : undefined;
 }
 
 function endOf(child: ChildProcess): Promise<ProgramEnd> {

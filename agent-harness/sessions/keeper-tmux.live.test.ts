@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile, rename } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -84,6 +84,17 @@ test("what tmux does not take is told and can be tried again; what it took is ty
   await until("it has arrived", async () => (await typed(place)).endsWith("\u001b"));
   expect(await typed(place)).toBe("\u001b[200~do it\u001b[201~\r\u001b");
   expect(await linesOf(place, "stdin")).toEqual(["do it", "Escape"]);
+});
+
+test("a file is the standard input of a terminal's program, the screen its output", async () => {
+  const place = keepers.place();
+  const [input, output] = [join(keepers.home, "in.txt"), join(keepers.home, "out.txt")];
+  await writeFile(input, "long task\n");
+  const script = 'cat >"$0"; test -t 0; echo "$?" >>"$0"; test -t 1; echo "$?" >>"$0"; exec sleep 611';
+  const terminal: Spawn = { ...lineProgram(), argv: ["sh", "-c", script, output], stdin: input };
+  await keepers.start(place, { terminal }, "tmux");
+  const look = async (): Promise<boolean> => (await readFile(output, "utf8").catch(() => "")) === "long task\n1\n0\n";
+  await until("it has read it", look);
 });
 
 test("started again as soon as it has ended, while its window closes", async () => {

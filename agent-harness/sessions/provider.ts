@@ -14,6 +14,8 @@ export interface Spawn {
   cwd: string;
   /** The whole environment. */
   env: Record<string, string>;
+  /** A file that a terminal's program has as its standard input; it reads keys from the terminal all the same. */
+  stdin?: string;
 }
 
 /** What the keeper is to run for a session. */

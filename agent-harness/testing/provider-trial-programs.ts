@@ -65,7 +65,7 @@ export async function startInTerminal(plan: Spawn, news: ProgramNews): Promise<R
   const server = `trial-${randomUUID().slice(0, 8)}`;
   const tmux = async (...args: string[]): Promise<string> =>
     (await run("tmux", ["-L", server, "-f", "/dev/null", ...args], { env: plan.env, cwd: plan.cwd })).stdout;
-  await tmux("new-session", "-d", "-s", "trial", "-x", "200", "-y", "50", "-c", plan.cwd, "--", "env", ...plan.argv);
+  await tmux("new-session", "-d", "-s", "trial", "-x", "200", "-y", "50", "-c", plan.cwd, "--", ...commandOf(plan));
   await tmux("set-option", "-g", "remain-on-exit", "on");
   const pid = Number((await tmux("display-message", "-p", "-t", "trial", "#{pane_pid}")).trim());
   news.started(pid, plan.argv);
@@ -93,6 +93,11 @@ export async function startInTerminal(plan: Spawn, news: ProgramNews): Promise<R
       await ended;
     },
   };
+}
+
+/** As the keeper starts it: a file may be its standard input. */
+function commandOf({ argv, stdin }: Spawn): string[] {
+  return stdin === undefined ? ["env", ...argv] : ["sh", "-c", 'exec "$@" <"$0"', stdin, "env", ...argv];
 }
 
 /** Waits until the program in the pane has ended; its exit code, null when the pane is gone with it. */

@@ -57,9 +57,14 @@ describe("on pipes", () => {
 });
 
 describe("in a terminal", () => {
-  it("gets its task behind the end of the options", () => {
-    const { argv } = planTerminal(start({ task: "--help me" })).keeper.terminal ?? { argv: [] };
-    expect(argv.slice(-2)).toEqual(["--", "--help me"]);
+  it("reads its task from a file, whatever its length, and nobody sees it among the processes", () => {
+    const task = `--help me ${"x".repeat(200_000)}`;
+    const { keeper, files, state } = planTerminal(start({ task }));
+    expect(keeper.terminal?.stdin).toBe("/h/sessions/it's/task.txt");
+    expect(text(files, "/task.txt")).toBe(task);
+    expect(JSON.stringify(keeper.terminal?.argv)).not.toContain("--help me");
+    expect(state.hasTask).toBe(true);
+    expect(planTerminal(start()).keeper.terminal).not.toHaveProperty("stdin");
   });
 
   it("has hooks that find the keeper through a shell", () => {

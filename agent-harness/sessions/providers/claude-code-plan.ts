@@ -12,6 +12,9 @@ export const credentialVariables = [
   "ANTHROPIC_API_KEY",
   "ANTHROPIC_AUTH_TOKEN",
   "CLAUDE_CODE_OAUTH_TOKEN",
+  "ANTHROPIC_FOUNDRY_API_KEY",
+  "ANTHROPIC_FOUNDRY_AUTH_TOKEN",
+  "ANTHROPIC_AWS_API_KEY",
   "AWS_BEARER_TOKEN_BEDROCK",
   "CLAUDE_CODE_USE_BEDROCK",
   "CLAUDE_CODE_USE_VERTEX",
@@ -52,8 +55,12 @@ export function planTerminal(start: StartRequest): { keeper: KeeperPlan; files: 
   // A folder of its own holds this session's logs only, also those of the sessions that /clear begins.
   const follow = config === undefined ? [] : [join(config, "projects", "*", folder ? "*.jsonl" : `${session}.jsonl`)];
   const watch = config === undefined ? [] : [join(config, "sessions", "*.json")];
-  const more = [...start.settings.extraArgs, ...(start.task === undefined ? [] : ["--", start.task])];
-  const terminal: Spawn = { argv: [...argv, ...more] as Spawn["argv"], cwd: start.cwd, env };
+  const terminal: Spawn = { argv: [...argv, ...start.settings.extraArgs] as Spawn["argv"], cwd: start.cwd, env };
+  if (start.task !== undefined) {
+    // Everybody on the machine sees arguments, and one of them has at most 128 KiB.
+    terminal.stdin = join(start.folder, "task.txt");
+    files.push({ path: terminal.stdin, text: start.task });
+  }
   return { keeper: { terminal, follow, watch }, files, state: newTerminalState(session, start.task !== undefined) };
 }
 

@@ -63,6 +63,20 @@ describe.skipIf(claude === undefined)("with the real claude, in a terminal with 
   });
 });
 
+describe.skipIf(claude === undefined)("with the real claude, in a terminal with a long task", () => {
+  it("is given all of it, and takes keys and texts afterwards", async () => {
+    await using server = await openModelServer({ script: () => ({ kind: "text", text: "Well." }) });
+    const task = `--first line\n${"word ".repeat(40_000)}\nthe last line`;
+    await using trial = await startClaude(server, { runIn: "tmux", task });
+    await rests(trial, 1);
+    expect(JSON.stringify(server.turns()[0]?.body)).toContain(JSON.stringify(task).slice(1, -1));
+    await trial.input("And now?");
+    await rests(trial, 2);
+    expect(texts(trial).slice(-2)).toEqual(["user: And now?", "assistant: Well."]);
+    expect(server.turns()).toHaveLength(2);
+  });
+});
+
 describe.skipIf(claude === undefined)("with the real claude on pipes", () => {
   it("tells why it could not be resumed", async () => {
     await using server = await openModelServer({ script: () => ({ kind: "text", text: "Well." }) });
