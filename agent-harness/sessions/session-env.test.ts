@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type HomePaths, homePaths } from "../shared/paths.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
+import { claudeCode } from "./providers/claude-code.ts";
+import { codex } from "./providers/codex.ts";
+import { pi } from "./providers/pi.ts";
 import type { PlaceOptions } from "./session-env.ts";
 import { sessionPlace } from "./session-env.ts";
 import { readSettings } from "./settings.ts";
@@ -14,8 +17,8 @@ beforeEach(async () => {
 });
 afterEach(async () => await rm(paths.home, { recursive: true }));
 
-const pi = fakeProvider("pi");
-const providers = [pi, fakeProvider("codex")];
+const fakePi = fakeProvider("pi");
+const providers = [fakePi, fakeProvider("codex")];
 const env = {
   PATH: "/bin",
   HOME: "/home/me",
@@ -33,7 +36,7 @@ const place = async (change: Partial<PlaceOptions> = {}) =>
     paths,
     settings: await readSettings(paths, {}),
     env,
-    provider: pi,
+    provider: fakePi,
     providers,
     cwd: "/work",
     ...change,
@@ -53,6 +56,7 @@ test("a credential profile has a private home and no other credentials", async (
     JSON.stringify({
       subscriptions: { work: { provider: "pi", env: { FAKE_PI_KEY: "of work" } }, other: { provider: "codex" } },
     }),
+    { mode: 0o600 },
   );
   const home = join(paths.home, "profiles", "work");
   expect((await place({ subscription: "work" })).env).toEqual({
@@ -69,6 +73,33 @@ test("a credential profile has a private home and no other credentials", async (
   });
   await expect(place({ subscription: "none" })).rejects.toMatchObject({
     message: 'There is no credential profile "none".',
+  });
+});
+
+test("a credential profile's key goes to no other gateway than the profile names", async () => {
+  const work = { provider: "claude-code", env: { ANTHROPIC_API_KEY: "of work", OPENAI_BASE_URL: "https://work" } };
+  await writeFile(join(paths.home, "sessions.json"), JSON.stringify({ subscriptions: { work } }), { mode: 0o600 });
+  const routing = {
+    ANTHROPIC_BASE_URL: "https://elsewhere",
+    ANTHROPIC_CUSTOM_HEADERS: "x-key: mine",
+    ANTHROPIC_AUTH_TOKEN: "mine",
+    ANTHROPIC_FOUNDRY_RESOURCE: "elsewhere",
+    CLAUDE_CODE_API_BASE_URL: "https://elsewhere",
+    OPENAI_BASE_URL: "https://elsewhere",
+    OPENAI_ORG_ID: "mine",
+    AZURE_OPENAI_ENDPOINT: "https://elsewhere",
+    CODEX_ACCESS_TOKEN: "mine",
+    OPENROUTER_BASE_URL: "https://elsewhere",
+  };
+  const kept = { ANTHROPIC_MODEL: "opus", APP_BASE_URL: "http://127.0.0.1:1", AWS_ENDPOINT_URL: "http://127.0.0.1:2" };
+  const change = { env: { ...env, ...routing, ...kept }, provider: claudeCode, subscription: "work" };
+  expect((await place({ ...change, providers: [claudeCode, codex, pi, fakePi] })).env).toEqual({
+    PATH: "/bin",
+    TERM: "xterm",
+    HOME: join(paths.home, "profiles", "work"),
+    FAKE_CODEX_KEY: "theirs",
+    ...kept,
+    ...work.env,
   });
 });
 

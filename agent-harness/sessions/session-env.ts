@@ -93,13 +93,29 @@ async function withSubscription(env: Record<string, string>, options: PlaceOptio
   const home = profileHome(paths, name, profile);
   await mkdir(home, { recursive: true, mode: 0o700 });
   const foreign = new Set(providers.flatMap(({ credentialVariables }) => credentialVariables));
-  const kept = Object.entries(env).filter(([key]) => !foreign.has(key) && !homeVariables.test(key));
+  const routes = routesOf(foreign);
+  const kept = Object.entries(env).filter(
+    ([key]) => !foreign.has(key) && !routes.test(key) && !homeVariables.test(key),
+  );
   return { ...Object.fromEntries(kept), HOME: home, ...profile.env };
 }
 
 /** Variables that lead a program to the settings and logins of the person instead of the profile's. */
 const homeVariables =
   /^(?:HOME|XDG_(?:CONFIG|DATA|STATE|CACHE)_HOME|CLAUDE_CONFIG_DIR|CODEX_HOME|PI_CODING_AGENT_DIR|OPENCODE_CONFIG.*)$/;
+
+/**
+ * Variables of the vendors whose credentials are known that lead to another place than theirs, or are credentials by another
+ * name: ANTHROPIC_BASE_URL, OPENAI_ORG_ID. With them a profile's key would go to the gateway of somebody else.
+ */
+function routesOf(credentials: ReadonlySet<string>): RegExp {
+  const keys = "API_KEY|AUTH_TOKEN|OAUTH_TOKEN|ACCESS_TOKEN";
+  const ends = new RegExp(`^(\\w+?)_(?:${keys}|KEY|TOKEN)$`);
+  const vendors = new Set([...credentials].flatMap((name) => ends.exec(name)?.[1] ?? []));
+  const places = "URL|BASE|ENDPOINT|HOST|HEADERS|RESOURCE|RESOURCE_NAME";
+  const owners = "ORGANIZATION|ORG_ID|PROJECT|PROJECT_ID";
+  return new RegExp(`^(?:${[...vendors].join("|")})_(?:(?:\\w+_)?(?:${places})|${keys}|${owners})$`);
+}
 
 const profilesOf = ({ subscriptions }: SessionSettings, provider: string): string[] =>
   Object.entries(subscriptions).flatMap(([name, one]) => (one.provider === provider ? [name] : []));

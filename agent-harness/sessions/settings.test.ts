@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -13,7 +13,9 @@ beforeEach(async () => {
 afterEach(async () => await rm(paths.home, { recursive: true }));
 
 const write = (value: unknown): Promise<void> =>
-  writeFile(join(paths.home, "sessions.json"), typeof value === "string" ? value : JSON.stringify(value));
+  writeFile(join(paths.home, "sessions.json"), typeof value === "string" ? value : JSON.stringify(value), {
+    mode: 0o600,
+  });
 
 test("without a file everything has a default", async () => {
   const settings = await readSettings(paths, {});
@@ -39,6 +41,27 @@ test.each([
     code: "CONFIG_INVALID",
     message: expect.stringContaining(named),
   });
+});
+
+test.each([
+  [{ providers: { pi: { modelKey: "sk-secret" } } }, 0o640, "0640"],
+  [{ subscriptions: { work: { provider: "pi", env: { KEY: "sk-secret" } } } }, 0o604, "0604"],
+])("%j is refused with mode %o, by which others could read it", async (value, mode, shown) => {
+  await write(value);
+  await readSettings(paths, {});
+  const file = join(paths.home, "sessions.json");
+  await chmod(file, mode);
+  await expect(readSettings(paths, {})).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: `${file} holds keys and is open to others: its mode is ${shown}.`,
+    hint: `Run: chmod 600 ${file}`,
+  });
+});
+
+test("without keys everybody may read the file", async () => {
+  await write({ runIn: "headless", subscriptions: { second: { provider: "codex", home: "/home/me/second" } } });
+  await chmod(join(paths.home, "sessions.json"), 0o644);
+  expect(await readSettings(paths, {})).toMatchObject({ runIn: "headless" });
 });
 
 test("credential profiles are listed without what is in them", async () => {

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { HarnessError } from "../shared/errors.ts";
@@ -23,12 +24,12 @@ import { type ProviderName, providerNames, runWays } from "./session.ts";
  *   }
  *
  * and over it the variables HARNESS_RUN_IN, HARNESS_PERMISSIONS and, for each limit, one such as HARNESS_NO_OUTPUT_MS. The
- * file may hold keys: it has to be 0600, and nothing of it is shown but the names.
+ * file may hold keys: with one it has to be 0600, and nothing of it is shown but the names.
  */
 
 const ms = z.int().min(0);
 
-/** How long things may take; 0 turns a limit off. */
+/** How long things may take; 0 turns a limit off, but for the lease, the grace and the quiet, which are no limits of a session. */
 const limits = z.strictObject({
   /** From the start of the program to its first sign of life. */
   spawnMs: ms.default(120_000),
@@ -84,7 +85,25 @@ export async function readSettings(paths: HomePaths, env: Env): Promise<SessionS
   const file = settingsFile(paths);
   const text = await findText(file);
   const settings = parse(text === undefined ? {} : parseJson(text, file), file);
+  if (text !== undefined && holdsKeys(settings)) await refuseShown(file);
   return parse({ ...settings, ...overrides(settings, env) }, "HARNESS_* variables");
+}
+
+const holdsKeys = ({ providers, subscriptions }: SessionSettings): boolean =>
+  Object.values(providers).some((one) => one.modelKey !== undefined) ||
+  Object.values(subscriptions).some((one) => Object.keys(one.env).length > 0);
+
+/** Keys in a file that others on the machine can read are known to them. */
+async function refuseShown(file: string): Promise<void> {
+  const mode = (await stat(file)).mode & 0o777;
+  if ((mode & 0o077) === 0) return;
+  throw new HarnessError(
+    "CONFIG_INVALID",
+    `${file} holds keys and is open to others: its mode is 0${mode.toString(8)}.`,
+    {
+      hint: `Run: chmod 600 ${file}`,
+    },
+  );
 }
 
 /** Where the settings of sessions are. */
