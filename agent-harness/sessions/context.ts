@@ -14,6 +14,8 @@ export interface Context {
   env: Readonly<Record<string, string | undefined>>;
   settings: SessionSettings;
   providers: ReadonlyMap<ProviderName, Provider>;
+  /** What our home is called in the store. */
+  home: string;
   /** This run of the daemon, by the name in its leases. */
   owner: string;
   machineWebhook?: MachineWebhook | undefined;

@@ -27,42 +27,50 @@ export interface Created {
 /** Stores a new session, with all that can be known to be wrong found out before; whoever has its lease starts it. */
 export async function storeSession(context: Context, projectName: string, request: CreateSession): Promise<Created> {
   const project = await getProject(context.store, projectName);
+  const asked = askedFor(projectName, request);
+  // First: what was done once is not undone by a program that has been taken away since.
+  if (asked !== undefined) {
+    const known = await context.store.idempotency.find(asked.scope, asked.key);
+    if (known !== undefined) return repeated(asked, known);
+  }
   const provider = getProvider(context, request.provider);
   const { name } = request;
   if (name !== undefined && !namePattern.test(name)) {
     throw invalid(`A session's name is 3 to 40 lower case letters, digits and dashes, not ${JSON.stringify(name)}.`);
   }
   const runIn = request.runIn ?? context.settings.runIn;
-  const place = await placeFor(context, { project, provider, request });
-  await requireProgram(context, provider, place);
-  if (runIn === "tmux" && !(await tmuxAvailable())) throw noTmux();
+  const { cwd } = await usablePlace(context, { project, provider, request, runIn });
   return await context.store.transaction(async (tx) => {
-    // Where news goes is not what is asked for: who comes back after a crash listens elsewhere.
-    const { idempotencyKey, callback: _, ...asked } = request;
-    const scope = `create ${projectName}`;
-    if (idempotencyKey !== undefined) {
-      const known = await tx.idempotency.take(scope, idempotencyKey, { request: JSON.stringify(asked) });
-      if (!known.fresh) return repeated(idempotencyKey, known, JSON.stringify(asked));
+    if (asked !== undefined) {
+      const known = await tx.idempotency.take(asked.scope, asked.key, { request: asked.text });
+      if (!known.fresh) return repeated(asked, known);
     }
-    const id = await add(tx, request, (chosen) =>
-      newRow(context, { id: chosen, project, request, runIn, cwd: place.cwd }),
-    );
+    const id = await add(tx, request, (chosen) => newRow(context, { id: chosen, project, request, runIn, cwd }));
     await tx.leases.claim(id, context.owner, context.settings.limits.leaseMs);
     const data = { provider: provider.name, runIn, task: request.task };
     const [event] = await tx.append([{ type: "agent_started", project: projectName, agentId: id, data }]);
     const created = { id, lastEventId: event?.id ?? 0 };
-    if (idempotencyKey !== undefined) await tx.idempotency.finish(scope, idempotencyKey, created);
+    await tx.sessions.change(id, { firstEventId: created.lastEventId });
+    if (asked !== undefined) await tx.idempotency.finish(asked.scope, asked.key, created, { session: id });
     return { ...created, fresh: true };
   });
 }
 
-/** A session that could not be started leaves no key behind: the same may be asked for again. */
-export async function releaseKey(context: Context, project: string, { idempotencyKey }: CreateSession): Promise<void> {
-  if (idempotencyKey !== undefined) await context.store.idempotency.release(`create ${project}`, idempotencyKey);
+/** What is asked for under a key, as a text to compare. */
+interface Asked {
+  scope: string;
+  key: string;
+  text: string;
 }
 
-function repeated(key: string, known: { request: string; result?: unknown }, asked: string): Created {
-  if (known.request !== asked) throw invalid(`The idempotency key ${key} was used for another request.`);
+function askedFor(project: string, request: CreateSession): Asked | undefined {
+  // Where news goes is not what is asked for: who comes back after a crash listens elsewhere.
+  const { idempotencyKey: key, callback: _, ...asked } = request;
+  return key === undefined ? undefined : { scope: `create ${project}`, key, text: JSON.stringify(asked) };
+}
+
+function repeated({ key, text }: Asked, known: { request: string; result?: unknown }): Created {
+  if (known.request !== text) throw invalid(`The idempotency key ${key} was used for another request.`);
   return { ...(known.result as Omit<Created, "fresh">), fresh: false };
 }
 
@@ -103,6 +111,7 @@ function newRow(context: Context, { id, project, request, runIn, cwd }: RowParts
     cwd,
     attachCommand: runIn === "tmux" ? attachCommand(target) : ["tail", "-f", journal].map(shellWord).join(" "),
     journal,
+    home: context.home,
     state: { ...newMemory({}, Date.now()), launching: { run: randomUUID(), task } },
     permissions: permissions ?? context.settings.permissions,
     ...(model === undefined ? {} : { model }),
@@ -120,15 +129,25 @@ function getProvider(context: Context, name: ProviderName): Provider {
   throw invalid(`${why} ${JSON.stringify(name)}.`, `Choose one of: ${known.join(", ")}.`);
 }
 
-async function placeFor(
+/** Where it is to run, with what it needs there. */
+async function usablePlace(
   context: Context,
-  { project, provider, request }: { project: StoredProject; provider: Provider; request: CreateSession },
+  {
+    project,
+    provider,
+    request,
+    runIn,
+  }: { project: StoredProject; provider: Provider; request: CreateSession; runIn: RunWay },
 ): Promise<SessionPlace> {
   const { paths, settings, env } = context;
   const providers = [...context.providers.values()];
   const stack = request.stack ?? project.stack;
   const { subscription } = request;
-  return await sessionPlace({ paths, settings, env, provider, providers, cwd: project.cwd, stack, subscription });
+  const own = { cwd: project.cwd, stack, subscription };
+  const place = await sessionPlace({ paths, settings, env, provider, providers, ...own });
+  await requireProgram(context, provider, place);
+  if (runIn === "tmux" && !(await tmuxAvailable())) throw noTmux();
+  return place;
 }
 
 async function requireProgram(context: Context, provider: Provider, { cwd, env }: SessionPlace): Promise<void> {

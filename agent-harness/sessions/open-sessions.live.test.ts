@@ -137,6 +137,37 @@ describe("a session", () => {
     await daemon.delete("demo", id);
   });
 
+  test("of a name that was used before has nothing of the one before: no output, no keys", async () => {
+    await using trial = await openSessionsTrial(postgres);
+    const daemon = await trial.daemon();
+    const asked = { ...pi, name: "the-session", task: "say one", idempotencyKey: "k" };
+    for (let life = 1; life <= 2; life += 1) {
+      await daemon.create("demo", asked);
+      await daemon.untilStatus(asked.name, "idle");
+      expect(await daemon.output("demo", asked.name, 50)).toEqual({ output: "one", lines: 1 });
+      await daemon.input("demo", asked.name, "say two", { idempotencyKey: "i" });
+      await daemon.untilStatus(asked.name, "idle");
+      expect((await daemon.output("demo", asked.name, 50)).output).toBe("one\n> say two\ntwo");
+      await daemon.delete("demo", asked.name);
+    }
+  });
+
+  test("that was created is found under its key when its program is not installed any more", async () => {
+    await using trial = await openSessionsTrial(postgres);
+    const daemon = await trial.daemon();
+    const asked = { ...pi, task: "say one", idempotencyKey: "k" };
+    const { session, lastEventId } = await daemon.create("demo", asked);
+    await daemon.untilStatus(session.id, "idle");
+    const settings = { providers: { pi: { command: "not-there" } } };
+    await writeFile(join(trial.home, "sessions.json"), JSON.stringify(settings), { mode: 0o600 });
+    const again = await daemon.create("demo", asked);
+    expect(again).toMatchObject({ session: { id: session.id }, lastEventId });
+    await expect(daemon.create("demo", { ...asked, idempotencyKey: "other" })).rejects.toMatchObject({
+      code: "PROGRAM_MISSING",
+    });
+    await daemon.delete("demo", session.id);
+  });
+
   test("is refused with the reason, and leaves nothing", async () => {
     await using trial = await openSessionsTrial(postgres);
     await writeFile(

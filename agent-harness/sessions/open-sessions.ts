@@ -3,14 +3,14 @@ import { asHarnessError, HarnessError } from "../shared/errors.ts";
 import type { HomePaths } from "../shared/paths.ts";
 import type { Store } from "../store/index.ts";
 import type { Context } from "./context.ts";
-import { releaseKey, storeSession } from "./create.ts";
+import { storeSession } from "./create.ts";
 import { NotOurs } from "./held-session.ts";
 import { readMessages, readOutput } from "./output.ts";
 import { presentProject, presentSession } from "./present.ts";
 import { changeProject, createProject, getProject } from "./project.ts";
 import type { Provider } from "./provider.ts";
 import { everyProvider } from "./providers/index.ts";
-import { newOwner, takeFree, takeLingering } from "./recover.ts";
+import { homeName, newOwner, takeFree, takeLingering } from "./recover.ts";
 import { getSession, giveAnswer, giveInput, interruptTurn, markDeleted } from "./respond.ts";
 import type { ProviderName } from "./session.ts";
 import type { CreateSession, Session, Sessions } from "./sessions.ts";
@@ -39,6 +39,7 @@ export async function openSessions(options: OpenSessionsOptions): Promise<Sessio
     env,
     providers,
     settings: await readSettings(paths, env),
+    home: await homeName(paths),
     owner: await newOwner(),
     machineWebhook: machineWebhook(env),
     report: (problem, session) => report(asHarnessError(problem), session),
@@ -92,8 +93,9 @@ class Daemon implements Sessions {
   /** Sees to it that somebody does what was just stored for a session: the one who has it, or we. */
   async #attend(id: string): Promise<void> {
     const known = this.#supervisors.get(id);
+    const { store, owner, home } = this.#context;
     if (known !== undefined) known.wake();
-    else if (await this.#context.store.leases.claim(id, this.#context.owner, this.#leaseMs)) this.#supervise(id);
+    else if (await store.leases.claim(id, owner, this.#leaseMs, { home })) this.#supervise(id);
   }
 
   async #keepLeases(): Promise<void> {
@@ -165,17 +167,18 @@ class Daemon implements Sessions {
     const context = this.#context;
     context.settings = await readSettings(context.paths, context.env);
     const { id, lastEventId, fresh } = await storeSession(context, project, request);
-    if (fresh) await this.#start(project, id, request);
+    if (fresh) await this.#start(project, id);
     else await this.#attend(id);
     return { session: await this.get(project, id), lastEventId };
   }
 
-  async #start(project: string, id: string, request: CreateSession): Promise<void> {
+  async #start(project: string, id: string): Promise<void> {
     try {
       await this.#supervise(id).launched;
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
-      await releaseKey(this.#context, project, request);
+      // Somebody else has the session by now, and starts it; or will, when we are gone.
+      if (this.#stop.signal.aborted || error instanceof NotOurs) return;
+      if (asHarnessError(error).code === "STORE_UNAVAILABLE") throw stillOwed(error, id);
       await this.delete(project, id).catch(ignoreGone);
       throw error;
     }
@@ -226,10 +229,8 @@ class Daemon implements Sessions {
     }
   }
 
-  output: Sessions["output"] = async (project, id, lines) => {
-    await getSession(this.#context, project, id);
-    return await readOutput(this.#context.store, id, lines);
-  };
+  output: Sessions["output"] = async (project, id, lines) =>
+    await readOutput(this.#context.store, await getSession(this.#context, project, id), lines);
 
   messages: Sessions["messages"] = async (project, id, query) =>
     await readMessages(this.#context.store, await getSession(this.#context, project, id), query);
@@ -245,6 +246,17 @@ class Daemon implements Sessions {
     await this.#context.store.leases.release(this.#context.owner).catch(() => undefined);
   }
 }
+
+/** It is stored: not to be taken back by whoever cannot reach the store, but not to be asked for again without its key. */
+const stillOwed = (error: unknown, id: string): HarnessError => {
+  const { message, hint } = asHarnessError(error);
+  return new HarnessError("STORE_UNAVAILABLE", message, {
+    ...(hint === undefined ? {} : { hint }),
+    leftBehind: `the session ${id}, which is started when the store is back`,
+    context: { id },
+    cause: error,
+  });
+};
 
 function ignoreGone(error: unknown): void {
   if (asHarnessError(error).code !== "AGENT_NOT_FOUND") throw error;

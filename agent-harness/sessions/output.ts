@@ -7,8 +7,12 @@ import type { Messages, MessagesQuery } from "./sessions.ts";
 /* What a session said, for people and for programs; read from what was told by its protocol, never from a screen. */
 
 /** The last lines of what happened, as a person would like to read it. */
-export async function readOutput(store: Store, id: string, lines: number): Promise<{ output: string; lines: number }> {
-  const events = await newestEvents(store, id, { types: Object.keys(shown), limit: lines });
+export async function readOutput(
+  store: Store,
+  row: StoredSession,
+  lines: number,
+): Promise<{ output: string; lines: number }> {
+  const events = await newestEvents(store, row, { types: Object.keys(shown), limit: lines });
   const text = events.flatMap(({ type, data }) => (shown[type]?.(data) ?? "").split("\n"));
   const last = text.slice(-lines);
   return { output: last.join("\n"), lines: last.length };

@@ -50,7 +50,11 @@ export async function giveInput(
 ): Promise<void> {
   const isNew = async (tx: Tx): Promise<boolean> => {
     if (key === undefined) return true;
-    const known = await tx.idempotency.take(`input ${where.id}`, key, { request: text, result: true });
+    const known = await tx.idempotency.take(`input ${where.id}`, key, {
+      request: text,
+      result: true,
+      session: where.id,
+    });
     if (known.fresh || known.request === text) return known.fresh;
     throw new HarnessError("INVALID_REQUEST", `The idempotency key ${key} was used for another input.`, {
       hint: "Use a new key for a new input.",
@@ -75,11 +79,20 @@ export async function interruptTurn(context: Context, where: { project: string; 
   await changeSession(context, where, (draft) => noteInterrupt(draft, interruptMs, Date.now()));
 }
 
+/** What runs for a session can be ended only where it runs. */
+const elsewhere = ({ id, home }: StoredSession): HarnessError =>
+  new HarnessError("AGENT_ELSEWHERE", `The session ${id} runs in another home of the harness: ${home}.`, {
+    hint: "Delete it through the API that is served from that home.",
+    leftBehind: "the session, as it was",
+    context: { id, home: home ?? null },
+  });
+
 /** Marks a session for its end, and takes its lease from whoever has it: what is deleted has one owner, the one who deletes. */
 export async function markDeleted(context: Context, { project, id }: { project: string; id: string }): Promise<void> {
   const found = await context.store.transaction(async (tx) => {
     const row = await tx.sessions.lock(id);
     if (row?.project !== project) return false;
+    if (row.home !== undefined && row.home !== context.home) throw elsewhere(row);
     const draft = openDraft(row);
     draft.memory.deleting = true;
     await saveDraft(tx, context, { row, draft });

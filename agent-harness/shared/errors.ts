@@ -80,6 +80,7 @@ export const errorCodes = {
   PENDING_STALE: "conflict",
   STACK_NOT_LAUNCHED: "conflict",
   AGENT_EXITED: "conflict",
+  AGENT_ELSEWHERE: "conflict",
   // unavailable: a program or server does not answer
   INFRA_DOWN: "unavailable",
   POSTGRES_UNAVAILABLE: "unavailable",

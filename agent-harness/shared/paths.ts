@@ -44,6 +44,8 @@ export interface HomePaths {
   reaper: string;
   /** The bearer token of the HTTP API, where HARNESS_BEARER_TOKEN names none. */
   apiToken: string;
+  /** What this home is called in a store that other homes use too. */
+  homeName: string;
   /** A folder a session: its journal, its keeper's socket, whatever its provider wants. */
   sessions: string;
   /** The socket of our tmux server. */
@@ -71,6 +73,7 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     compose: join(home, "compose"),
     verify: join(home, "verify"),
     reaper: join(home, "reaper.json"),
+    homeName: join(home, "home-name"),
     sessions: join(home, "sessions"),
     tmux: join(home, "tmux", "server"),
     apiToken: join(home, "api-token"),

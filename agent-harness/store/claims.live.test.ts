@@ -67,6 +67,18 @@ describe("leases", () => {
     expect(await store.leases.claimFree("you", 60_000, { except: ["exited"] })).toEqual([]);
   });
 
+  test("those of another home are not taken, by name or as free ones, nor are their owners told", async () => {
+    await store.sessions.add(session("there", { home: "other:/h" }));
+    const [here, there] = [{ home: "mine:/h" }, { home: "other:/h" }];
+    expect(await store.leases.claim("there", "me", 60_000, here)).toBe(false);
+    expect(await store.leases.claimFree("me", 60_000, here)).toEqual(["a", "b", "c"]);
+    expect(await store.leases.claim("there", "you", 60_000, there)).toBe(true);
+    expect(await store.leases.owners(here)).toEqual(["me"]);
+    await pass("there");
+    expect(await store.leases.claimFree("me", 60_000, here)).toEqual([]);
+    expect(await store.leases.claimFree("you", 60_000, there)).toEqual(["there"]);
+  });
+
   test("many who claim at once: each session has one owner", async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `s-${n}`);
     for (const id of ids) await store.sessions.add(session(id));
@@ -89,11 +101,10 @@ describe("idempotency keys", () => {
     });
     expect(await store.idempotency.take("create q", "k", { request: "r", result: 1 })).toEqual({ fresh: true });
     expect(await store.idempotency.find("create q", "k")).toEqual({ request: "r", result: 1 });
-    await store.idempotency.release("create q", "k");
-    expect(await store.idempotency.find("create q", "k")).toBeUndefined();
+    expect(await store.idempotency.find("create q", "other")).toBeUndefined();
     await here.sql("UPDATE harness.idempotency SET at = now() - interval '3 hours'");
     expect(await store.idempotency.prune(4)).toBe(0);
-    expect(await store.idempotency.prune(2)).toBe(1);
+    expect(await store.idempotency.prune(2)).toBe(2);
   });
 
   test("the same key at the same time: one does it, the other is told what came of it", async () => {
@@ -106,6 +117,18 @@ describe("idempotency keys", () => {
     const ids = await Promise.all(["a", "b", "c", "d"].map(create));
     expect(new Set(ids).size).toBe(1);
     expect((await store.sessions.list()).map(({ id }) => id)).toEqual([ids[0]]);
+  });
+
+  test("those of a session are gone with it, so that another one of its name begins anew", async () => {
+    await store.sessions.add(session("a"));
+    await store.idempotency.take("create p", "k", { request: "r" });
+    await store.idempotency.finish("create p", "k", { id: "a" }, { session: "a" });
+    await store.idempotency.take("input a", "k", { request: "r", result: true, session: "a" });
+    await store.idempotency.take("create p", "other", { request: "r" });
+    await store.sessions.remove("a");
+    expect(await store.idempotency.find("create p", "k")).toBeUndefined();
+    expect(await store.idempotency.find("input a", "k")).toBeUndefined();
+    expect(await store.idempotency.find("create p", "other")).toEqual({ request: "r" });
   });
 
   test("a key is free again when what it was taken for was not done", async () => {

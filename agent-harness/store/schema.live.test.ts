@@ -54,6 +54,30 @@ test("an older schema is brought up, with what is in it", async () => {
   expect(await (await here.open()).events.head()).toBe(41);
 });
 
+test("sessions of an older schema know their first event, and keys which session they are for", async () => {
+  await withPool(async (pool) => {
+    await migrate(pool, here.options, migrations.slice(0, 5));
+    await pool.query(
+      `INSERT INTO harness.projects (name, cwd) VALUES ('p', '/');
+       INSERT INTO harness.sessions (id, project, provider, run_in, status, task, cwd, attach_command, journal)
+       VALUES ('a', 'p', 'pi', 'tmux', 'idle', 't', '/', '', '');
+       INSERT INTO harness.events (id, at, type, project, agent_id, data)
+       VALUES (1, now(), 'agent_started', 'p', 'a', '{}'), (2, now(), 'agent_deleted', 'p', 'a', '{}'),
+              (3, now(), 'agent_started', 'p', 'a', '{}'), (4, now(), 'output', 'p', 'a', '{}');
+       INSERT INTO harness.idempotency (scope, key, request, result)
+       VALUES ('create p', 'k', '', '{"id":"a"}'), ('input a', 'k', '', 'true'), ('create p', 'old', '', '{"id":"b"}')`,
+    );
+    await migrate(pool, here.options);
+  });
+  const store = await here.open();
+  expect(await store.sessions.find("a")).toMatchObject({ firstEventId: 3 });
+  const { rows } = await here.sql("SELECT scope, key, session_id FROM harness.idempotency ORDER BY scope");
+  expect(rows).toEqual([
+    { scope: "create p", key: "k", session_id: "a" },
+    { scope: "input a", key: "k", session_id: "a" },
+  ]);
+});
+
 test("a step that fails leaves nothing of itself, nor of those before it in the same run", async () => {
   await withPool(async (pool) => {
     await migrate(pool, here.options, migrations.slice(0, 1));

@@ -25,14 +25,19 @@ export const sessionColumns: Record<keyof StoredSession, { column: string; kind?
   providerSessionFile: { column: "provider_session_file", kind: "text" },
   state: { column: "state", kind: "json" },
   journalOffset: { column: "journal_offset" },
+  firstEventId: { column: "first_event_id" },
   keeperPid: { column: "keeper_pid" },
   keeperStarted: { column: "keeper_started" },
+  home: { column: "home" },
   leaseOwner: { column: "lease_owner" },
   leaseUntil: { column: "lease_until" },
 };
 
 /** What can be changed: leases have functions of their own, and a session stays what and where it is. */
-type Changeable = Omit<StoredSession, "id" | "project" | "provider" | "createdAt" | "leaseOwner" | "leaseUntil">;
+type Changeable = Omit<
+  StoredSession,
+  "id" | "project" | "provider" | "createdAt" | "home" | "leaseOwner" | "leaseUntil"
+>;
 
 /** A change: what is undefined stays, what is null is taken away. */
 export type SessionChange = { [Field in keyof Changeable]?: Changeable[Field] | null | undefined };

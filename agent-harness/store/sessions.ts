@@ -27,9 +27,13 @@ export interface StoredSession {
   state?: unknown;
   /** How many bytes of the journal have been worked in. */
   journalOffset: number;
+  /** The id of its first event: those before it, with the same agentId, are of a session that had its name before. */
+  firstEventId: number;
   /** The keeper's process: a pid alone may be another one's by now. */
   keeperPid?: number;
   keeperStarted?: string;
+  /** The home that its keeper and its journal are in. */
+  home?: string;
   /** Which daemon looks after it, and until when unless it says so again. */
   leaseOwner?: string;
   leaseUntil?: Date;
@@ -40,7 +44,7 @@ export type { SessionChange } from "./session-columns.ts";
 /** A session to be kept. */
 export type NewStoredSession = Omit<
   StoredSession,
-  "createdAt" | "lastActivity" | "journalOffset" | "leaseOwner" | "leaseUntil"
+  "createdAt" | "lastActivity" | "journalOffset" | "firstEventId" | "leaseOwner" | "leaseUntil"
 >;
 
 /** What must be true for a change to be made: nobody was faster, and it is still ours. */
@@ -59,7 +63,7 @@ export interface SessionTable {
   list(which?: { project?: string; ids?: readonly string[] }): Promise<StoredSession[]>;
   /** Changes what is named; null takes away. False when it is gone, or not as `onlyIf` says. */
   change(id: string, change: SessionChange, onlyIf?: OnlyIf): Promise<boolean>;
-  /** With its messages; gone is gone. Its events stay. */
+  /** With its messages and the keys that were used for it; gone is gone. Its events stay. */
   remove(id: string): Promise<boolean>;
 }
 
@@ -123,5 +127,5 @@ async function changeSession(sql: Sql, id: string, change: SessionChange, onlyIf
 function readSession(row: Record<string, unknown>): StoredSession {
   const filled = Object.entries(row).filter(([, value]) => value !== null);
   const session = Object.fromEntries(filled) as unknown as StoredSession;
-  return { ...session, journalOffset: Number(session.journalOffset) };
+  return { ...session, journalOffset: Number(session.journalOffset), firstEventId: Number(session.firstEventId) };
 }

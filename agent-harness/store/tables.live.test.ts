@@ -123,10 +123,10 @@ describe("sessions", () => {
     expect(await store.sessions.add(full)).toBe("added");
     expect(await store.sessions.add(session("a"))).toBe("taken");
     expect(await store.sessions.add(session("b", { project: "nobody" }))).toBe("no_project");
-    const times = { createdAt: expect.any(Date), lastActivity: expect.any(Date) };
-    expect(await store.sessions.find("a")).toEqual({ ...full, ...times, reason: "r\uFFFDr", journalOffset: 0 });
+    const made = { createdAt: expect.any(Date), lastActivity: expect.any(Date), journalOffset: 0, firstEventId: 0 };
+    expect(await store.sessions.find("a")).toEqual({ ...full, ...made, reason: "r\uFFFDr" });
     expect(await store.sessions.add(session("b"))).toBe("added");
-    expect(await store.sessions.find("b")).toEqual({ ...session("b"), ...times, journalOffset: 0 });
+    expect(await store.sessions.find("b")).toEqual({ ...session("b"), ...made });
     expect(await store.sessions.find("c")).toBeUndefined();
     expect((await store.sessions.list()).map(({ id }) => id)).toEqual(["a", "b"]);
     expect((await store.sessions.list({ project: "p", ids: ["b", "c"] })).map(({ id }) => id)).toEqual(["b"]);
