@@ -9,16 +9,18 @@ const secondMs = 1000;
 
 /**
  * Ends what an interrupted turn has left running. Coding agents start the commands of their tools in process groups of their
- * own; what is in the program's group, and what was there before the turn, stays.
+ * own; what is in the program's group, and what was there before the turn, stays. So does what came with the turn after it,
+ * if that has begun already.
  */
-export async function endTurnProcesses(place: SessionFolder, turnAt: number): Promise<void> {
+export async function endTurnProcesses(place: SessionFolder, turnAt: number, nextAt = Infinity): Promise<void> {
   const stays = await programsOf(place);
   if (stays === undefined) return;
   const found = await findProcesses({ folder: place.folder });
   const groups = new Set(found.filter(({ pid }) => stays.includes(pid)).map(({ group }) => group));
+  const isOfTurn = (started: number): boolean =>
+    started >= turnAt - (turnAt % secondMs) - secondMs && started < nextAt + secondMs;
   const left = found.filter(
-    ({ pid, group, started }) =>
-      !stays.includes(pid) && !groups.has(group) && Date.parse(started) >= turnAt - (turnAt % secondMs) - secondMs,
+    ({ pid, group, started }) => !stays.includes(pid) && !groups.has(group) && isOfTurn(Date.parse(started)),
   );
   await killAll(left, { graceMs: 500 });
 }

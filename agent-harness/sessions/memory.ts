@@ -74,6 +74,8 @@ export interface Memory {
   stalled?: boolean;
   /** Until when an interrupted turn has to have ended. */
   interruptBy?: number;
+  /** What an interrupted turn that began then has left running is still to be ended. */
+  sweepFrom?: number;
 }
 
 /** The memory of a session that is about to be started. */

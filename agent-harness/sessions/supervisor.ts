@@ -43,18 +43,21 @@ export class Supervisor {
   readonly id: string;
   /** Settles when it has nothing to do any more: the session has ended, is gone, is somebody else's, or `stop` was called. */
   readonly done: Promise<void>;
-  /** Settles when the program was started for the first time under this supervisor; rejects when it could not be. */
+  /**
+   * Settles when the program was started for the first time under this supervisor; rejects when it could not be, or not at once:
+   * with STORE_UNAVAILABLE it is still owed.
+   */
   get launched(): Promise<void> {
     return this.#launched.promise;
   }
-  /** Settles when the session, marked for it, is gone; rejects when something of it is left. */
+  /** Settles when the session, marked for it, is gone; rejects when something of it is left, which is tried again. */
   get deleted(): Promise<void> {
     return this.#deleted.promise;
   }
   readonly #context: Context;
   readonly #stop = new AbortController();
   readonly #launched = new Deferred();
-  readonly #deleted = new Deferred();
+  #deleted = new Deferred();
   readonly #held: HeldSession;
   #stale = true;
   #pump: JournalPump | undefined;
@@ -96,8 +99,10 @@ export class Supervisor {
         break;
       } catch (error) {
         if (error instanceof NotOurs) break;
-        // Whatever it was, nothing is lost: the store says how far we came, and the journal has the rest.
+        // Whatever it was, nothing is lost: the store says how far we came, and the journal has the rest. Who waits is told.
         this.#context.report(error, this.id);
+        this.#launched.reject(error);
+        this.#refuseDeletion(error);
         await delay(wait, undefined, { signal: this.#stop.signal }).catch(() => undefined);
         wait = Math.min(wait * 2, backoffMs.most);
       } finally {
@@ -107,6 +112,13 @@ export class Supervisor {
     const over = new NotOurs(`${this.id} is not looked after by this daemon any more.`);
     this.#launched.reject(over);
     this.#deleted.reject(over);
+  }
+
+  /** It is tried again, and who asks for it again waits for that. */
+  #refuseDeletion(error: unknown): void {
+    const { reject } = this.#deleted;
+    this.#deleted = new Deferred();
+    reject(error);
   }
 
   async #open(): Promise<void> {
@@ -134,6 +146,11 @@ export class Supervisor {
   /** Does the next thing that is to be done, or waits; false when nothing will be any more. */
   async #step(): Promise<boolean> {
     this.#bell.silence();
+    const { sweepFrom } = this.#held.memory;
+    if (sweepFrom !== undefined) {
+      await this.#sweep(sweepFrom);
+      return true;
+    }
     const batch = this.#pump?.take(batchSize) ?? [];
     if (batch.length > 0) {
       await this.#work(batch);
@@ -164,18 +181,23 @@ export class Supervisor {
     if (last === undefined) return;
     const { way } = wayOf(this.#context, this.#held.row);
     const fold = (draft: Draft): void => {
+      const { interruptBy, turnAt } = draft.memory;
       for (const { record } of batch) readRecord(draft, way, record);
       if (this.#held.row.runIn === "headless" || draft.status === "exited") finalize(draft, last.record.at);
+      // Owed from the same commit on: whoever is killed now, the next one does it.
+      if (interruptBy !== undefined && draft.memory.interruptBy === undefined) draft.memory.sweepFrom = turnAt;
     };
     const first = openDraft(this.#held.row);
     fold(first);
     for (const write of first.writes) await this.#write(write);
-    const { interruptBy, turnAt } = this.#held.memory;
     await this.#held.change(fold, { from: first, journalOffset: last.offsetAfter });
-    const { row, memory } = this.#held;
-    if (interruptBy !== undefined && memory.interruptBy === undefined && row.status !== "exited") {
-      await endTurnProcesses(placeOf(this.#context, this.id), turnAt);
-    }
+  }
+
+  /** Ends what an interrupted turn has left running. */
+  async #sweep(from: number): Promise<void> {
+    const { turnAt } = this.#held.memory;
+    await endTurnProcesses(placeOf(this.#context, this.id), from, turnAt > from ? turnAt : undefined);
+    await this.#held.change((draft) => void delete draft.memory.sweepFrom);
   }
 
   async #write({ key, line }: Draft["writes"][number]): Promise<void> {
@@ -240,12 +262,7 @@ export class Supervisor {
 
   async #delete(): Promise<boolean> {
     await this.#close();
-    try {
-      await finishDeletion(this.#context, this.id);
-    } catch (error) {
-      this.#deleted.reject(error);
-      throw error;
-    }
+    await finishDeletion(this.#context, this.id);
     this.#deleted.resolve();
     return false;
   }

@@ -20,8 +20,8 @@ export interface SessionsTrial extends AsyncDisposable {
   /** A working directory of project `demo`. */
   cwd: string;
   store: Store;
-  /** Starts a daemon; variables are added to its environment. */
-  daemon(env?: Record<string, string>): Promise<TrialDaemon>;
+  /** Starts a daemon; variables are added to its environment. Another home, below the one here, has sessions of its own. */
+  daemon(env?: Record<string, string>, otherHome?: string): Promise<TrialDaemon>;
   /** All events of a session. */
   events(id: string): Promise<StoredEvent[]>;
   /** Kills a session's program, and nothing else. */
@@ -69,11 +69,9 @@ export async function openSessionsTrial(
     home,
     cwd,
     store,
-    daemon: async (env = {}) => {
-      const daemon = await startDaemon(JSON.stringify({ home, server: postgres.server, real }), {
-        ...env,
-        AGENT_HARNESS_HOME: home,
-      });
+    daemon: async (env = {}, otherHome = home) => {
+      const place = JSON.stringify({ home: otherHome, server: postgres.server, real });
+      const daemon = await startDaemon(place, { ...env, AGENT_HARNESS_HOME: otherHome });
       daemons.push(daemon);
       return daemon;
     },
