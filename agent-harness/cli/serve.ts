@@ -7,16 +7,12 @@ import { openInfraConfig, startInfra } from "../stacks/index.ts";
 import type { Store } from "../store/index.ts";
 import { type CommandContext, command, type OpenApi, type Options } from "./command.ts";
 import { errorLines, jsonText } from "./output.ts";
+import { pruneEachHour, retentionOf } from "./retention.ts";
 import { driverOption, homeOf, withDriver } from "./stack-command.ts";
 import { parseCount, usage } from "./usage.ts";
 
 const usualPort = 7070;
 const usualHost = "127.0.0.1";
-
-/** How long events are kept, unless HARNESS_KEEP_EVENT_DAYS and HARNESS_KEEP_EVENTS say otherwise. */
-const keptDays = 30;
-const keptEvents = 1_000_000;
-const pruneMs = 3_600_000;
 
 /** How long the answer to "is tmux here" is believed. */
 const tmuxKnownMs = 30_000;
@@ -50,13 +46,14 @@ function hostOf({ host = usualHost }: Options): string {
 async function serve(context: CommandContext, place: { port: number; host: string }): Promise<void> {
   const { env } = context;
   const paths = homeOf(context);
+  const retention = retentionOf(env);
   const openApi = requireApi(context);
   // Here, so that no other command waits for them to be loaded.
   const { openSessions, openWebhooks, tmuxAvailable } = await import("../sessions/index.ts");
   using interrupted = listenToSignals();
   const report = (error: unknown): void => context.stderr(errorLines(asHarnessError(error)));
   await using store = await openHarnessStore(context, paths);
-  using _pruning = pruneEachHour(store, env, report);
+  using _pruning = pruneEachHour(store, retention, report);
   const version = packageVersion();
   await using webhooks = await openWebhooks({ queue: store.deliveries, events: store.events, paths, env, version });
   await using sessions = await openSessions({ store, paths, env, report });
@@ -113,24 +110,6 @@ function believed(ask: () => Promise<boolean>, forMs: number): () => Promise<boo
     }
     return answer;
   };
-}
-
-/** Forgets the events that are older than is stated, and the keys of requests of that time. */
-function pruneEachHour(store: Store, env: CommandContext["env"], report: (error: unknown) => void): Disposable {
-  const retention = {
-    keepDays: parseCount("HARNESS_KEEP_EVENT_DAYS", env["HARNESS_KEEP_EVENT_DAYS"] || undefined, keptDays),
-    keepEvents: parseCount("HARNESS_KEEP_EVENTS", env["HARNESS_KEEP_EVENTS"] || undefined, keptEvents),
-  };
-  const prune = (): void => {
-    const all = [store.prune(retention), store.idempotency.prune(retention.keepDays * 24)];
-    Promise.all(all).catch((error: unknown) => {
-      // While Postgres is away nothing grows; the next hour does it.
-      if (asHarnessError(error).kind !== "unavailable") report(error);
-    });
-  };
-  prune();
-  const timer = setInterval(prune, pruneMs);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** Resolves with the first SIGINT or SIGTERM; the second one ends the process at once. */
