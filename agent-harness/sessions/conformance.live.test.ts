@@ -32,6 +32,23 @@ const shells: Record<ProviderName, (command: string) => Reply> = {
   pi: (command) => ({ kind: "tool", name: "bash", input: { command } }),
 };
 
+/** How each that asks questions of its own calls its tool for that. */
+const questionTools: Partial<Record<ProviderName, string>> = {
+  "claude-code": "AskUserQuestion",
+  codex: "request_user_input",
+  opencode: "question",
+};
+const question = (provider: ProviderName): Reply => {
+  const options = [
+    { label: "Postgres", description: "a server" },
+    { label: "SQLite", description: "a file" },
+  ];
+  const one = { id: "db", header: "Database", question: "Which database?", multiSelect: false, options };
+  const name = questionTools[provider];
+  if (name === undefined) throw new Error(`${provider} declares that it asks; with which tool is not said here.`);
+  return { kind: "tool", name, input: { questions: [one] } };
+};
+
 const text = (said: string): Reply => ({ kind: "text", text: said });
 const limitMs = 60_000;
 const id = "the-session";
@@ -141,6 +158,49 @@ describe.each(providerNames)("%s", (provider) => {
           await leave(trial, daemon);
         },
       );
+
+      test.skipIf(capabilities?.questions !== true)(
+        "asks a question of its own, and gets the answer though the daemon was killed meanwhile",
+        async () => {
+          const asks: Script = ({ count }) => (count === 1 ? question(provider) : text(`Answer ${count}.`));
+          await using scene = await open(provider, asks);
+          const { trial, server } = scene;
+          const killed = await trial.daemon();
+          await killed.create("demo", { ...base, permissions: "ask", task: "Ask me." });
+          const { pending } = await killed.untilStatus(id, "waiting_input");
+          expect(pending).toMatchObject({
+            kind: "question",
+            title: "Which database?",
+            options: [{ id: "Postgres", label: "Postgres" }, { id: "SQLite" }],
+          });
+          await killed.kill();
+          const daemon = await trial.daemon();
+          await daemon.respond("demo", id, pending?.id ?? "", { answers: { "Which database?": "SQLite" } });
+          await untilRests(trial, daemon, "idle");
+          expect(server.turns()).toHaveLength(2);
+          // Both were offered, the same number of times; what was chosen is there once more.
+          const told = JSON.stringify(server.turns()[1]?.body);
+          expect(told.split("SQLite").length).toBeGreaterThan(told.split("Postgres").length);
+          expect(await assistant(daemon)).toEqual(["Answer 2."]);
+          await expect(
+            daemon.respond("demo", id, pending?.id ?? "", { answers: { "Which database?": "Postgres" } }),
+          ).rejects.toMatchObject({ code: "PENDING_STALE" });
+          await leave(trial, daemon);
+        },
+      );
+
+      test.skipIf(capabilities?.models !== true)("asks the model that was named, in every turn", async () => {
+        await using scene = await open(provider, first("true"));
+        const { trial, server } = scene;
+        const daemon = await trial.daemon();
+        await daemon.create("demo", { ...base, model: "scripted-two", permissions: "all", task: "Go." });
+        await untilRests(trial, daemon, "idle");
+        await daemon.input("demo", id, "And again.");
+        await untilRests(trial, daemon, "idle", "idle");
+        const asked = server.turns().map(({ body }) => (body as { model?: unknown }).model);
+        expect(asked).toEqual(["scripted-two", "scripted-two", "scripted-two"]);
+        await leave(trial, daemon);
+      });
 
       test("stops in the middle of a tool when it is aborted, and can be used", async () => {
         await using scene = await open(provider, first(sleeper));
