@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findMarked, killAll, listProcesses } from "../dist/shared/process-tree.js";
+import { killAll, listMarked, listProcesses } from "../dist/shared/process-tree.js";
 
 const [folder = ""] = process.argv.slice(2);
 const program = fileURLToPath(new URL("../dist/bin/agent-harness.js", import.meta.url));
@@ -19,7 +19,7 @@ const run = (file, argv, env) =>
   });
 
 const running = async () => [
-  ...(await findMarked("TMPDIR", folder)),
+  ...(await listMarked("TMPDIR", (value) => value === folder || value.startsWith(`${folder}/`))),
   ...(await listProcesses()).filter((one) => one.command.includes(folder) && one.pid !== process.pid),
 ];
 

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { JournalRecord } from "../sessions/journal.ts";
@@ -14,6 +14,7 @@ import { findKeeper, type SessionFolder, sessionFolder } from "../sessions/sessi
 import { keeperVariable, sessionFolderVariable } from "../shared/names.ts";
 import { homePaths, packageRoot } from "../shared/paths.ts";
 import { isRunning, killAll, listMarked } from "../shared/process-tree.ts";
+import { shortFolder } from "./short-folder.ts";
 import { until } from "./until.ts";
 
 /** A home with keepers in it; nothing of them is left when it is disposed of. */
@@ -38,8 +39,7 @@ export interface Starter {
 
 /** Opens a home. */
 export async function openKeepers(): Promise<Keepers> {
-  // Short, since the path of a socket has to be.
-  const home = await mkdtemp("/tmp/ah-k-");
+  const home = await shortFolder("ah-k-");
   const { tmux } = homePaths(home);
   const open: AsyncDisposable[] = [];
   let count = 0;

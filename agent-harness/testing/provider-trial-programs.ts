@@ -1,5 +1,4 @@
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { promisify } from "node:util";
 import type { Spawn } from "../sessions/provider.ts";
@@ -60,11 +59,10 @@ export async function startPiped(plan: Spawn, news: ProgramNews): Promise<Runnin
   };
 }
 
-/** Starts a program in the only window of a tmux server of its own. */
-export async function startInTerminal(plan: Spawn, news: ProgramNews): Promise<RunningProgram> {
-  const server = `trial-${randomUUID().slice(0, 8)}`;
+/** Starts a program in the only window of a tmux server of its own, which listens at `server`. */
+export async function startInTerminal(plan: Spawn, server: string, news: ProgramNews): Promise<RunningProgram> {
   const tmux = async (...args: string[]): Promise<string> =>
-    (await run("tmux", ["-L", server, "-f", "/dev/null", ...args], { env: plan.env, cwd: plan.cwd })).stdout;
+    (await run("tmux", ["-S", server, "-f", "/dev/null", ...args], { env: plan.env, cwd: plan.cwd })).stdout;
   await tmux("new-session", "-d", "-s", "trial", "-x", "200", "-y", "50", "-c", plan.cwd, "--", ...commandOf(plan));
   await tmux("set-option", "-g", "remain-on-exit", "on");
   const pid = Number((await tmux("display-message", "-p", "-t", "trial", "#{pane_pid}")).trim());

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { JournalRecord } from "../sessions/journal.ts";
 import { FileWatcher } from "../sessions/keeper-watch.ts";
@@ -9,6 +9,7 @@ import { findMarked, killAll, killTree } from "../shared/process-tree.ts";
 import { agentCliEnv } from "./agent-clis.ts";
 import { followFiles, listenForLines } from "./provider-trial-lines.ts";
 import { type ProgramNews, type RunningProgram, startInTerminal, startPiped } from "./provider-trial-programs.ts";
+import { shortFolder } from "./short-folder.ts";
 import { until } from "./until.ts";
 
 /*
@@ -54,12 +55,10 @@ export interface Trial extends AsyncDisposable {
 }
 
 const mark = "HARNESS_TRIAL";
-/** Short, since a socket's path may not be longer than 104 bytes. */
-const root = "/tmp/ah-trial-";
 
 /** Opens a trial of a provider. Disposing of it ends every process that it started, however deep. */
 export async function openTrial(provider: Provider, options: TrialOptions): Promise<Trial> {
-  const base = await mkdtemp(root);
+  const base = await shortFolder("ah-trial-");
   const places = { home: join(base, "home"), cwd: join(base, "work"), folder: join(base, "s") };
   for (const path of Object.values(places)) await mkdir(path, { mode: 0o700 });
   await options.prepare?.(places);
@@ -133,7 +132,8 @@ class ProviderTrial implements Trial {
     this.#open.push({ [Symbol.asyncDispose]: () => watcher.stop() });
     // The program whose end is the session's end tells of its start and its end.
     if (keeper.backend) this.#backend = await startPiped(keeper.backend, this.#news(keeper.terminal === undefined));
-    if (keeper.terminal) this.#terminal = await startInTerminal(keeper.terminal, this.#news(true));
+    if (keeper.terminal)
+      this.#terminal = await startInTerminal(keeper.terminal, join(this.folder, "tmux"), this.#news(true));
   }
 
   #news(whole: boolean): ProgramNews {
