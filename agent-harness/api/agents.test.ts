@@ -57,6 +57,7 @@ test("an agent is created with all that it may be given, and shown without its t
       attachCommand: "tmux attach -t my-agent",
       subscriptionId: "work",
       callback: { url: "http://127.0.0.1:1/", discordChannel: "#c" },
+      providerRuntimeDir: "/home/sessions/my-agent",
       journal: "/home/sessions/my-agent/journal.jsonl",
       createdAt: "1970-01-01T00:00:00.000Z",
       lastActivity: "1970-01-01T00:00:01.000Z",
@@ -103,10 +104,11 @@ test("an agent that waits shows what for, and one without tmux has no window", a
     options: [{ id: "allow", label: "Allow" }],
     input: { command: ["rm"] },
   };
-  sessions.change(id, { status: "waiting_input", pending, reason: "asks", providerSessionId: "t-1" });
+  const provider = { providerSessionId: "t-1", providerSessionFile: "/logs/t-1.jsonl" };
+  sessions.change(id, { status: "waiting_input", pending, reason: "asks", ...provider });
   const one = await ask("GET", `/projects/shop/agents/${id}`);
   expect(one.json).toMatchObject({
-    agent: { pending, reason: "asks", providerSessionId: "t-1" },
+    agent: { pending, reason: "asks", ...provider },
     status: "waiting_input",
     lastOutput: `output of ${id}`,
   });

@@ -1,5 +1,5 @@
 import type { z } from "@hono/zod-openapi";
-import type { Callback, Project, Session, SessionMessage, Sessions } from "../sessions/index.ts";
+import type { Callback, Project, ReadMessage, Session, SessionMessage, Sessions } from "../sessions/index.ts";
 import { HarnessError } from "../shared/errors.ts";
 import type { StoredEvent } from "../store/index.ts";
 import type { shownCallback } from "./schemas.ts";
@@ -69,6 +69,8 @@ export async function agentJson(sessions: Sessions, session: Session): Promise<J
     ...optional("subscriptionId", session.subscription),
     ...(session.callback === undefined ? {} : { callback: callbackJson(session.callback) }),
     ...optional("providerSessionId", session.providerSessionId),
+    ...optional("providerSessionFile", session.providerSessionFile),
+    providerRuntimeDir: session.folder,
     journal: session.journal,
     createdAt: session.createdAt.toISOString(),
     lastActivity: session.lastActivity.toISOString(),
@@ -107,11 +109,11 @@ function undefinedWhenGone(error: unknown): undefined {
 }
 
 /** A message as clients know it. */
-export const messageJson = (one: SessionMessage, source: string): Json<typeof message> => ({
+export const messageJson = (one: ReadMessage): Json<typeof message> => ({
   id: one.id,
   ts: new Date(one.at).toISOString(),
   role: one.role,
   text: one.text,
   finishReason: one.finishReason,
-  sourceRecord: source,
+  sourceRecord: one.source,
 });

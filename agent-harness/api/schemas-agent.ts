@@ -47,6 +47,13 @@ export const agent = z
     subscriptionId: z.string().optional(),
     callback: shownCallback.optional(),
     providerSessionId: z.string().optional(),
+    providerSessionFile: z
+      .string()
+      .optional()
+      .openapi({ description: "its session log, where its provider tells of one" }),
+    providerRuntimeDir: z
+      .string()
+      .openapi({ description: "a folder of its own, with what its program has for itself alone" }),
     journal: z.string().openapi({ description: "where everything that its program wrote is kept" }),
     createdAt: time,
     lastActivity: time,
@@ -79,7 +86,10 @@ export const response = z.object({ pendingId: text }).and(answer);
 
 export const sent = z.object({ sent: z.literal(true) });
 
-export const output = z.object({ output: z.string(), lines: z.int() });
+export const output = z.object({
+  output: z.string(),
+  lines: z.int().openapi({ description: "how many these are; fewer than were asked for where they are very long" }),
+});
 
 export const message = z
   .object({
@@ -88,13 +98,13 @@ export const message = z
     role: z.enum(["user", "assistant", "system", "developer"]),
     text: z.string(),
     finishReason: z.string().nullable(),
-    sourceRecord: z.string(),
+    sourceRecord: z.string().openapi({ description: "where this one was read: protocol, hook or session_log" }),
   })
   .openapi("Message");
 
 const messagesHead = {
   provider,
-  source: z.string().openapi({ description: "protocol or session_log" }),
+  source: z.string().openapi({ description: "where the last one was read: protocol, hook or session_log" }),
   lastAssistantMessage: message.nullable(),
   parseErrorCount: z.int(),
   warnings: z.array(z.string()),

@@ -111,7 +111,7 @@ test.each([
 test("messages are shown with where they come from", async () => {
   const { ask, sessions } = await open();
   sessions.say("codex-brave-otter", said("user", "Do it."), said("assistant", "First."), said("assistant", "Last."));
-  sessions.say("codex-brave-otter", said("user", "And?"));
+  sessions.say("codex-brave-otter", { ...said("user", "And?"), source: "session_log" });
   const shown = await ask("GET", `${path}/messages?limit=2`);
   const last = {
     id: "m-Last.",
@@ -124,7 +124,10 @@ test("messages are shown with where they come from", async () => {
   expect(shown.json).toEqual({
     provider: "codex",
     source: "protocol",
-    messages: [last, { ...last, id: "m-And?", role: "user", text: "And?", finishReason: null }],
+    messages: [
+      last,
+      { ...last, id: "m-And?", role: "user", text: "And?", finishReason: null, sourceRecord: "session_log" },
+    ],
     lastAssistantMessage: last,
     totalMessages: 4,
     truncated: true,

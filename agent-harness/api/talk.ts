@@ -65,7 +65,7 @@ export function addTellRoutes(app: OpenAPIHono, { sessions }: ApiParts): KnownRo
 export function addReadRoutes(app: OpenAPIHono, { sessions }: ApiParts): KnownRoute[] {
   const head = async (project: string, id: string, query: MessagesQuery) => {
     const [session, found] = await Promise.all([sessions.get(project, id), sessions.messages(project, id, query)]);
-    const last = found.last === undefined ? null : messageJson(found.last, found.source);
+    const last = found.last === undefined ? null : messageJson(found.last);
     const warnings = found.parseErrors === 0 ? [] : [`${found.parseErrors} lines could not be understood`];
     return {
       found,
@@ -101,7 +101,7 @@ export function addReadRoutes(app: OpenAPIHono, { sessions }: ApiParts): KnownRo
         const { found, json } = await head(params.name, params.id, { limit, role });
         return c.json({
           ...json,
-          messages: found.messages.map((one) => messageJson(one, found.source)),
+          messages: found.messages.map(messageJson),
           totalMessages: found.total,
           truncated: found.truncated,
         });

@@ -26,6 +26,7 @@ export type {
   Messages,
   MessagesQuery,
   Project,
+  ReadMessage,
   Session,
   Sessions,
 } from "./sessions.ts";

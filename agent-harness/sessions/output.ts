@@ -2,20 +2,43 @@ import type { Store, StoredSession } from "../store/index.ts";
 import { memoryOf } from "./draft.ts";
 import { newestEvents } from "./queries.ts";
 import type { SessionMessage } from "./session.ts";
-import type { Messages, MessagesQuery } from "./sessions.ts";
+import type { Messages, MessagesQuery, ReadMessage } from "./sessions.ts";
 
 /* What a session said, for people and for programs; read from what was told by its protocol, never from a screen. */
 
-/** The last lines of what happened, as a person would like to read it. */
+/** How many events are read at once: each may be as long as 64 KiB. */
+const mostAtOnce = 100;
+
+/** No more is shown than this, in characters; the journal has all of it. */
+const mostShown = 4 * 1024 * 1024;
+
+/** The last lines of what happened, as a person would like to read it; fewer than asked for where they are very long. */
 export async function readOutput(
   store: Store,
   row: StoredSession,
   lines: number,
 ): Promise<{ output: string; lines: number }> {
-  const events = await newestEvents(store, row, { types: Object.keys(shown), limit: lines });
-  const text = events.flatMap(({ type, data }) => (shown[type]?.(data) ?? "").split("\n"));
-  const last = text.slice(-lines);
+  const newestFirst: string[] = [];
+  let length = 0;
+  for await (const text of shownFromTheEnd(store, row, Math.min(lines, mostAtOnce))) {
+    length += text.length;
+    if (length > mostShown) break;
+    newestFirst.push(...text.split("\n").reverse());
+    if (newestFirst.length >= lines) break;
+  }
+  const last = newestFirst.slice(0, lines).reverse();
   return { output: last.join("\n"), lines: last.length };
+}
+
+/** What each event shows, the newest first; read in parts, as far as somebody takes it. */
+async function* shownFromTheEnd(store: Store, row: StoredSession, limit: number): AsyncGenerator<string> {
+  const types = Object.keys(shown);
+  for (let before: number | undefined; ; ) {
+    const events = await newestEvents(store, row, { types, limit, before });
+    for (const { type, data } of events) yield shown[type]?.(data) ?? "";
+    if (events.length < limit) return;
+    before = events.at(-1)?.id;
+  }
 }
 
 const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
@@ -49,21 +72,21 @@ export async function readMessages(
     last: last && present(last),
     total,
     truncated: messages.length < total,
-    source: last?.source ?? messages.at(-1)?.source ?? "protocol",
+    source: last?.source ?? messages.at(-1)?.source ?? usualSource,
     parseErrors: memoryOf(row).unknown ?? 0,
   };
 }
 
-const present = ({
-  id,
-  at,
-  role,
-  text,
-  finishReason,
-}: Omit<SessionMessage, "role"> & { role: string }): SessionMessage => ({
+/** A message as the store has it. */
+type Told = Omit<ReadMessage, "role" | "source"> & { role: string; source?: string };
+
+const usualSource = "protocol";
+
+const present = ({ id, at, role, text, finishReason, source = usualSource }: Told): ReadMessage => ({
   id,
   at,
   role: role as SessionMessage["role"],
   text,
   finishReason,
+  source,
 });

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { StoredProject, StoredSession } from "../store/index.ts";
 import type { Pending, ProviderName, RunWay, SessionStatus } from "./session.ts";
 import type { Callback, Project, Session } from "./sessions.ts";
@@ -18,6 +19,7 @@ export function presentSession(row: StoredSession): Session {
     lastActivity,
     attachCommand,
     journal,
+    folder: dirname(journal),
     ...(row.runIn === "tmux" ? { tmuxTarget: tmuxTarget(id) } : {}),
     ...(row.reason === undefined ? {} : { reason: row.reason }),
     ...(row.pending === undefined ? {} : { pending: row.pending as Pending }),
@@ -26,6 +28,7 @@ export function presentSession(row: StoredSession): Session {
     ...(row.stack === undefined ? {} : { stack: row.stack }),
     ...(row.callback === undefined ? {} : { callback: row.callback as Callback }),
     ...(row.providerSessionId === undefined ? {} : { providerSessionId: row.providerSessionId }),
+    ...(row.providerSessionFile === undefined ? {} : { providerSessionFile: row.providerSessionFile }),
   };
 }
 

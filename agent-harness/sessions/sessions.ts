@@ -47,7 +47,11 @@ export interface Session {
   tmuxTarget?: string;
   /** Where everything that the program wrote is kept. */
   journal: string;
+  /** A folder of its own: its journal, and what its program has for itself alone. */
+  folder: string;
   providerSessionId?: string;
+  /** Its session log, where its provider tells of one. */
+  providerSessionFile?: string;
 }
 
 export interface CreateSession {
@@ -70,14 +74,19 @@ export interface MessagesQuery {
   role?: SessionMessage["role"] | "all";
 }
 
+/** A message, and where it was read: `protocol`, `hook`, `session_log`. */
+export interface ReadMessage extends SessionMessage {
+  source: string;
+}
+
 export interface Messages {
   /** The newest ones that were asked for, oldest first. */
-  messages: SessionMessage[];
+  messages: ReadMessage[];
   /** The last one of the role assistant, whatever was asked for. */
-  last: SessionMessage | undefined;
+  last: ReadMessage | undefined;
   total: number;
   truncated: boolean;
-  /** Where they were read: `protocol`, `session_log`. */
+  /** Where the last one was read. */
   source: string;
   /** Lines that could not be understood. */
   parseErrors: number;

@@ -1,4 +1,12 @@
-import type { CreateSession, Messages, Project, Session, SessionMessage, Sessions } from "../sessions/index.ts";
+import type {
+  CreateSession,
+  Messages,
+  Project,
+  ReadMessage,
+  Session,
+  SessionMessage,
+  Sessions,
+} from "../sessions/index.ts";
 import { HarnessError } from "../shared/errors.ts";
 import type { EventLog } from "../store/index.ts";
 
@@ -9,7 +17,7 @@ export interface SessionsDouble extends Sessions {
   /** Thrown by the next calls, until it is taken away. */
   trouble: Error | undefined;
   /** What a session says. */
-  say(id: string, ...messages: SessionMessage[]): void;
+  say(id: string, ...messages: (SessionMessage & Partial<ReadMessage>)[]): void;
   /** Changes a session's row. */
   change(id: string, change: Partial<Session>): void;
 }
@@ -18,7 +26,7 @@ interface State {
   events: EventLog;
   projects: Map<string, Project>;
   sessions: Map<string, Session>;
-  said: Map<string, SessionMessage[]>;
+  said: Map<string, ReadMessage[]>;
   /** Which session an idempotency key gave. */
   keys: Map<string, string>;
   note(...call: unknown[]): void;
@@ -31,7 +39,7 @@ export function sessionsDouble(events: EventLog): SessionsDouble {
   const observed: Pick<SessionsDouble, "calls" | "trouble"> = { calls: [], trouble: undefined };
   const projects = new Map<string, Project>();
   const sessions = new Map<string, Session>();
-  const said = new Map<string, SessionMessage[]>();
+  const said = new Map<string, ReadMessage[]>();
   const getProject = (name: string): Project => {
     const found = projects.get(name);
     if (found === undefined) throw new HarnessError("PROJECT_NOT_FOUND", `There is no project ${name}.`);
@@ -56,7 +64,10 @@ export function sessionsDouble(events: EventLog): SessionsDouble {
     },
   };
   return Object.assign(observed, projectMethods(state), sessionMethods(state), readMethods(state), {
-    say: (id: string, ...messages: SessionMessage[]) => void said.set(id, [...(said.get(id) ?? []), ...messages]),
+    say: (id: string, ...messages: (SessionMessage & Partial<ReadMessage>)[]) => {
+      const read = messages.map((one) => ({ source: "protocol", ...one }));
+      said.set(id, [...(said.get(id) ?? []), ...read]);
+    },
     change: (id: string, change: Partial<Session>) => {
       const found = sessions.get(id);
       if (found !== undefined) sessions.set(id, { ...found, ...change });
@@ -154,6 +165,7 @@ function made(project: Project, id: string, wanted: CreateSession): Session {
     attachCommand: `tmux attach -t ${id}`,
     tmuxTarget: `${id}:agent`,
     journal: `/home/sessions/${id}/journal.jsonl`,
+    folder: `/home/sessions/${id}`,
   };
 }
 
@@ -180,7 +192,7 @@ const readMethods = ({
       last,
       total: wanted.length,
       truncated: wanted.length > limit,
-      source: "protocol",
+      source: last?.source ?? "protocol",
       parseErrors: 0,
     };
   },
