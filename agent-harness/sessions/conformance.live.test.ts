@@ -118,7 +118,12 @@ describe.each(providerNames)("%s", (provider) => {
         expect(await assistant(daemon)).toEqual(["Answer 2.", "Answer 3."]);
         expect(server.turns()).toHaveLength(3);
         expect(await typesOf(trial)).toEqual(expect.arrayContaining(["tool_use", "tool_result", "output"]));
-        expect((await daemon.get("demo", id)).providerSessionId).toEqual(expect.any(String));
+        const { providerSessionId, providerSessionFile, folder } = await daemon.get("demo", id);
+        expect(providerSessionId).toEqual(expect.any(String));
+        // opencode keeps its sessions in a database.
+        if (provider === "opencode") expect(providerSessionFile).toBeUndefined();
+        else expect(readFileSync(providerSessionFile ?? "", "utf8")).toContain("And again.");
+        expect(existsSync(join(folder, "journal.jsonl"))).toBe(true);
         await leave(trial, daemon);
       });
 
