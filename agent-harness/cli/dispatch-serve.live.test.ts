@@ -108,4 +108,26 @@ describe.skipIf(pi === undefined)("with the real pi", () => {
     expect(report.errors.length).toBeGreaterThan(0);
     expect(report.errors.every(({ recovered }) => recovered)).toBe(true);
   }, 120_000);
+
+  test("a run that was killed is taken up by its id, though its webhooks go elsewhere now", async () => {
+    const before = model.turns().length;
+    let release = (): void => undefined;
+    ready = new Promise((resolve) => {
+      release = resolve;
+    });
+    await using _served = await serve();
+    const argv = ["--project", "again", "--run-id", "again", "--webhook"];
+    const killed = start("dispatch", "--provider", "pi", "--task", "Say something.", ...argv);
+    await expect.poll(() => model.turns().length, { timeout: 60_000 }).toBe(before + 1);
+    const ended = once(killed, "close");
+    killed.kill("SIGKILL");
+    await ended;
+    const running = dispatch(...argv, "--ephemeral");
+    release();
+    const { exitCode, report } = await running;
+    expect(report.errors).toEqual([]);
+    expect(exitCode).toBe(0);
+    expect(report.agents).toMatchObject([{ id: "pi-again-1", finalStatus: "idle", attempts: 1, deleted: true }]);
+    expect(model.turns()).toHaveLength(before + 1);
+  }, 120_000);
 });

@@ -273,7 +273,8 @@ test("input is tried again once, with the same key", async () => {
   });
   const report = await dispatchTo(api, {
     flags: { expectsInput: "Well?" },
-    timeouts: { completionTimeoutMs: 600, idleGraceMs: 20 },
+    timeouts: { idleGraceMs: 20 },
+    lateWhen: /is processing/,
   });
   const inputs = api.requests.filter(({ route }) => route.endsWith("/input"));
   expect(inputs.map(({ key }) => key)).toEqual(["dispatch-r1-1-1-input", "dispatch-r1-1-1-input"]);
