@@ -91,12 +91,7 @@ class ProviderTrial implements Trial {
   /** How many updates there were when the program was started. */
   #before = 0;
 
-  constructor(
-    provider: Provider,
-    base: string,
-    places: { home: string; cwd: string; folder: string },
-    options: TrialOptions,
-  ) {
+  constructor(provider: Provider, base: string, places: Pick<Trial, "home" | "cwd" | "folder">, options: TrialOptions) {
     this.home = places.home;
     this.cwd = places.cwd;
     this.folder = places.folder;
