@@ -10,7 +10,7 @@ import { type Estimates, estimateOf, type ProjectKey, readEstimates } from "./ad
 import { admissionLock, admissionQueue, listReservations, reserve } from "./admission/reservations.ts";
 import { type Room, roomFor, type YoungStack } from "./admission/room.ts";
 import { measureStacks } from "./admission/stack-memory.ts";
-import { findLedger, type Ledger, listStackIds } from "./ledger.ts";
+import { type Ledger, listLedgers } from "./ledger.ts";
 import { lastUsed } from "./use.ts";
 
 /** For how long after its launch a stack counts as one that still grows, in ms. */
@@ -112,16 +112,11 @@ async function youngStacks(
   used: ReadonlyMap<number, number>,
 ): Promise<YoungStack[]> {
   const launching = (await listReservations(paths)).map((one): [number, number] => [one.id, one.bytes]);
-  const launched = (await readLedgers(paths))
+  const launched = (await listLedgers(paths))
     .filter(isYoung)
     .map((ledger): [number, number] => [ledger.id, estimateOf(estimates, ledger)]);
   const all = new Map([...launched, ...launching].filter(([other]) => other !== id));
   return [...all].map(([other, estimateBytes]) => ({ id: other, estimateBytes, usedBytes: used.get(other) ?? 0 }));
-}
-
-async function readLedgers(paths: HomePaths): Promise<Ledger[]> {
-  const all = (await listStackIds(paths)).map((id) => findLedger(paths, id));
-  return (await Promise.all(all)).flatMap((one) => one ?? []);
 }
 
 const isYoung = ({ status, updatedAt }: Ledger): boolean =>

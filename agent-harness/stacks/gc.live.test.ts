@@ -5,6 +5,7 @@ import { openBuckets } from "../infra/buckets.ts";
 import { isAlive } from "../shared/process-tree.ts";
 import { build, killedWhile, startDoing } from "../testing/crash.ts";
 import {
+  answers,
   commentOn,
   itemNamed,
   itemsOf,
@@ -25,8 +26,6 @@ beforeAll(async () => {
   h = await openOrphans();
 });
 afterAll(async () => await h?.[Symbol.asyncDispose]());
-
-const answers = async (id: number): Promise<unknown> => (await fetch(`http://localhost:${8000 + id * 10}/`)).json();
 
 describe("what real launches made and nobody knows of any more", () => {
   test("goes, of whatever kind, and a stack with an owner is not touched; a dry run only says so", async () => {

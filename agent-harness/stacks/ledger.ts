@@ -149,3 +149,9 @@ export async function listStackIds(paths: HomePaths): Promise<number[]> {
     .map(Number)
     .sort((a, b) => a - b);
 }
+
+/** Every ledger that is there and can be read, in the order of the ids. */
+export async function listLedgers(paths: HomePaths): Promise<Ledger[]> {
+  const all = (await listStackIds(paths)).map((id) => findLedger(paths, id));
+  return (await Promise.all(all)).flatMap((one) => one ?? []);
+}

@@ -8,7 +8,7 @@ import { type HomePaths, packageRoot } from "../shared/paths.ts";
 import { killTree, startTimeOf } from "../shared/process-tree.ts";
 import { findProcesses, openProcesses, toApp } from "../shared/processes.ts";
 import { processEnv } from "./env.ts";
-import { findLedger, type Ledger, listStackIds } from "./ledger.ts";
+import { type Ledger, listLedgers } from "./ledger.ts";
 import { isWatched } from "./lifetime.ts";
 
 /*
@@ -32,8 +32,7 @@ const lockOf = (paths: HomePaths): string => join(paths.home, "locks", "reaper")
 
 /** Every stack that the reaper has to look at. */
 export async function listWatched(paths: HomePaths): Promise<Ledger[]> {
-  const all = (await listStackIds(paths)).map((id) => findLedger(paths, id));
-  return (await Promise.all(all)).flatMap((one) => (one !== undefined && isWatched(one) ? [one] : []));
+  return (await listLedgers(paths)).filter(isWatched);
 }
 
 /** Sees to it that a reaper runs when a stack has a limit, and none when no stack has. */

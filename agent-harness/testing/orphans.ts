@@ -28,6 +28,10 @@ export interface OrphanHarness extends SmallHarness {
   everything: (...ids: number[]) => Promise<Record<string, unknown>>;
 }
 
+/** What the stack of an agent answers over HTTP. */
+export const answers = async (id: number): Promise<unknown> =>
+  (await fetch(`http://localhost:${8000 + id * 10}/`)).json();
+
 /** Opens one; infra runs and the template database is built. */
 export async function openOrphans(): Promise<OrphanHarness> {
   const h = await openSmall();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { withLock } from "../../shared/lock.ts";
 import { build, startDoing } from "../../testing/crash.ts";
-import { itemsOf, type OrphanHarness, ofStack, openOrphans } from "../../testing/orphans.ts";
+import { answers, itemsOf, type OrphanHarness, ofStack, openOrphans } from "../../testing/orphans.ts";
 import { stackLock } from "../registry.ts";
 import type { GcItem } from "./items.ts";
 
@@ -14,8 +14,6 @@ beforeAll(async () => {
   h = await openOrphans();
 });
 afterAll(async () => await h?.[Symbol.asyncDispose]());
-
-const answers = async (id: number): Promise<unknown> => (await fetch(`http://localhost:${8000 + id * 10}/`)).json();
 
 describe("gc", () => {
   test("does nothing when the registry or a ledger cannot be read, and says how to mend it", async () => {
