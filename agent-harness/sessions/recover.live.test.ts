@@ -282,4 +282,20 @@ describe("a session that hangs", () => {
     await daemon.delete("demo", id);
     expect(await trial.running()).toEqual([]);
   });
+
+  test("with a keeper that takes nothing is ended by an abort, when its time is over", async () => {
+    await using trial = await openSessionsTrial(postgres);
+    const daemon = await trial.daemon({ HARNESS_INTERRUPT_MS: "500" });
+    const id = "the-session";
+    const file = join(trial.cwd, "ran");
+    const task = `tool ${file} ${join(trial.cwd, "never")}`;
+    await daemon.create("demo", { provider: "pi", runIn: "headless", name: id, task });
+    await until("the tool to run", () => existsSync(file));
+    process.kill((await findKeeper(sessionFolder(trial.home, id)))?.pid ?? 0, "SIGSTOP");
+    await daemon.abort("demo", id);
+    // One question to it, which is given up after ten seconds, and its end; eleven such questions would be two minutes.
+    await until("it to end", async () => (await daemon.get("demo", id)).status === "exited", 60_000);
+    expect(await trial.running()).toEqual([]);
+    await daemon.delete("demo", id);
+  });
 });

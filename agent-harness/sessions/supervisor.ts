@@ -229,8 +229,8 @@ export class Supervisor {
     }
     this.#refusals += 1;
     if (this.#refusals > mostRefusals) await this.#held.change((draft) => noteRefusal(draft, Date.now()));
-    // Without a keeper it stays owed, and the next look finds out what became of the program.
-    else await this.#missing();
+    // It stays owed. Whether there is a keeper still, and whether it has had long enough, is looked at before the next try.
+    else if (!(await this.#watch())) await this.#wait();
     return true;
   }
 

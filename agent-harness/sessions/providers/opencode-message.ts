@@ -29,23 +29,34 @@ function userMessage(state: OpencodeState, id: string): OpencodeReading {
   };
 }
 
+/**
+ * opencode writes an event down when it sends it, not when it happens: a message may be called completed before its texts were
+ * told. So the end of its step counts, which comes after them.
+ */
 function assistantMessage(state: OpencodeState, id: string, info: Json): OpencodeReading {
-  const completed = asRecord(info["time"])["completed"];
-  if (typeof completed !== "number" || state.seen.includes(id)) return nothing(state);
-  const text = state.text?.id === id ? state.text.text : "";
-  const { text: _, ...rest } = state;
-  const after = { ...rest, seen: remember(state.seen, id) };
-  if (text === "") return nothing(after);
-  const finishReason = asText(info["finish"]) ?? asText(asRecord(info["error"])["name"]) ?? null;
+  const { completed } = asRecord(info["time"]);
+  if (typeof completed !== "number" || state.text?.id !== id || state.text.finish === undefined) return nothing(state);
+  return wholeMessage(state, { at: completed, finishReason: asText(info["finish"]) ?? state.text.finish });
+}
+
+/** Tells the message whose text is there, if there is one: nothing more will come of it. */
+export function wholeMessage(
+  state: OpencodeState,
+  told: { at?: number; finishReason: string | null },
+): { state: OpencodeState; updates: Update[] } {
+  const { text: under, ...rest } = state;
+  if (under === undefined) return { state, updates: [] };
+  const { id, text, at } = under;
   return {
-    state: after,
-    updates: [{ type: "message", message: { id, at: completed, role: "assistant", text, finishReason } }],
+    state: { ...rest, seen: remember(state.seen, id) },
+    updates: [{ type: "message", message: { id, at, role: "assistant", text, ...told } }],
   };
 }
 
 /** A part of a message: a text, a tool. */
 export function readPart(state: OpencodeState, part: Json, at: number): OpencodeReading {
   if (part["type"] === "tool") return readTool(state, part);
+  if (part["type"] === "step-finish") return nothing(stepFinished(state, part));
   const id = asText(part["id"]) ?? "";
   const text = asText(part["text"]) ?? "";
   const isChild = state.children.includes(asText(part["sessionID"]) ?? "");
@@ -58,14 +69,20 @@ export function readPart(state: OpencodeState, part: Json, at: number): Opencode
   return { state: { ...state, seen: remember(state.seen, id) }, updates: [{ type: "message", message }] };
 }
 
+function stepFinished(state: OpencodeState, part: Json): OpencodeState {
+  if (state.text === undefined || state.text.id !== part["messageID"]) return state;
+  return { ...state, text: { ...state.text, finish: asText(part["reason"]) ?? "" } };
+}
+
 function assistantText(
   state: OpencodeState,
   { id, messageId, text, part }: { id: string; messageId: string; text: string; part: Json },
 ): OpencodeReading {
-  if (asRecord(part["time"])["end"] === undefined) return nothing(state);
+  const { end } = asRecord(part["time"]);
+  if (typeof end !== "number") return nothing(state);
   const before = state.text?.id === messageId ? `${state.text.text}\n\n` : "";
   return {
-    state: { ...state, seen: remember(state.seen, id), text: { id: messageId, text: before + text } },
+    state: { ...state, seen: remember(state.seen, id), text: { id: messageId, text: before + text, at: end } },
     updates: [{ type: "output", text }],
   };
 }

@@ -3,7 +3,7 @@ import type { Reading } from "../provider.ts";
 import type { Pending, Update } from "../session.ts";
 import { asList, asRecord, asText, parseLine } from "./json.ts";
 import { permission, question } from "./opencode-ask.ts";
-import { readMessage, readMessages, readPart } from "./opencode-message.ts";
+import { readMessage, readMessages, readPart, wholeMessage } from "./opencode-message.ts";
 import { type OpencodeState, remember } from "./opencode-state.ts";
 
 /*
@@ -112,11 +112,13 @@ function fail(state: OpencodeState, message: string): OpencodeReading {
 }
 
 function rest(state: OpencodeState, updates: Update[]): OpencodeReading {
-  const { failure: _, ...after } = state;
+  const finishReason = state.text?.finish ?? (state.aborted ? "MessageAbortedError" : null);
+  const last = wholeMessage(state, { finishReason });
+  const { failure: _, ...after } = last.state;
   const closed: Update[] = state.asked.map((pendingId) => ({ type: "resolved", pendingId }));
   return {
     state: { ...after, phase: "idle", owed: 0, asked: [], aborted: false },
-    updates: [...closed, ...updates],
+    updates: [...closed, ...last.updates, ...updates],
   };
 }
 

@@ -17,8 +17,8 @@ export type OpencodeState = {
   children: string[];
   /** The last messages of the person: their parts come separately. */
   users: string[];
-  /** The text of the assistant's message that is under way. */
-  text?: { id: string; text: string };
+  /** The text of the assistant's message that is under way, when its last part came, and why its step ended, once it has. */
+  text?: { id: string; text: string; at: number; finish?: string };
   /** Ids of the last messages, parts and tool results that were told: after a reconnection they come again. */
   seen: string[];
   /** Ids of the tools at work. */

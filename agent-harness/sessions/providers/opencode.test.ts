@@ -174,10 +174,35 @@ describe("ugly streams of opencode", () => {
     ).toEqual(["processing", "asks: ls"]);
   });
 
+  it("takes a message that is called completed before its texts came for what it is: under way", () => {
+    const part = { messageID: "msg_2", sessionID: "ses_1" };
+    const info = {
+      id: "msg_2",
+      role: "assistant",
+      sessionID: "ses_1",
+      time: { created: 5, completed: 9 },
+      finish: "stop",
+    };
+    const completed = event("message.updated", { info });
+    const words = (id: string, text: string) =>
+      event("message.part.updated", { part: { ...part, id, type: "text", text, time: { start: 5, end: 6 } } });
+    const finished = event("message.part.updated", {
+      part: { ...part, id: "prt_9", type: "step-finish", reason: "stop" },
+    });
+    const early = [user("msg_1"), status("busy"), completed, words("prt_2", "One."), completed, words("prt_3", "Two.")];
+    const whole = ["processing", "assistant: One.\n\nTwo.", "idle"];
+    expect(toldOf(...early, finished, completed, completed, status("idle"))).toEqual(whole);
+    // Interrupted, its step has no end.
+    expect(toldOf(...early, status("idle"))).toEqual(whole);
+  });
+
   it("learns after a lost connection what was asked and said, and what is not asked any more", () => {
     const message = {
       info: { id: "msg_2", role: "assistant", sessionID: "ses_1", time: { created: 5, completed: 6 }, finish: "stop" },
-      parts: [{ id: "prt_2", messageID: "msg_2", sessionID: "ses_1", type: "text", text: "Said.", time: { end: 6 } }],
+      parts: [
+        { id: "prt_2", messageID: "msg_2", sessionID: "ses_1", type: "text", text: "Said.", time: { end: 6 } },
+        { id: "prt_3", messageID: "msg_2", sessionID: "ses_1", type: "step-finish", reason: "stop" },
+      ],
     };
     const busy = { status: { type: "busy" }, permissions: [asking("per_1")] };
     const again = snapshot({ messages: [message] });
