@@ -81,7 +81,8 @@ const untilRests = async (trial: SessionsTrial, daemon: TrialDaemon, ...wanted: 
     async () => (await rests(trial)).length >= wanted.length,
     limitMs,
   );
-  expect(await rests(trial)).toEqual(wanted);
+  const news = (await trial.events(id)).map(({ type, data }) => `${type} ${JSON.stringify(data)}`);
+  expect(await rests(trial), `${news.join("\n")}\n${daemon.stderr()}`).toEqual(wanted);
 };
 const assistant = async (daemon: TrialDaemon): Promise<string[]> =>
   (await daemon.messages("demo", id, { role: "assistant" })).messages.map((message) => message.text).filter(Boolean);

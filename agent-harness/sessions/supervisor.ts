@@ -236,21 +236,30 @@ export class Supervisor {
 
   async #launch(): Promise<boolean> {
     const { launching } = this.#held.memory;
+    // The connection is to the keeper of the run before.
+    await this.#keeper[Symbol.asyncDispose]();
+    const runs = await this.#start();
+    if (runs === undefined) return true;
+    this.#launched.resolve();
+    await this.#readOn();
+    if (this.#held.memory.launching?.run !== launching?.run) return true;
+    // The journal does not say yet that it was started; or it never came to that.
+    if (runs) await this.#wait();
+    else await this.#held.change(noteVainStart);
+    return true;
+  }
+
+  /** Whether the program came to run; undefined when it cannot be started. */
+  async #start(): Promise<boolean | undefined> {
     try {
-      const runs = await launch(this.#context, this.#held.row, async (work) => void (await this.#held.change(work)));
-      this.#launched.resolve();
-      await this.#readOn();
-      if (this.#held.memory.launching?.run !== launching?.run) return true;
-      // The journal does not say yet that it was started; or it never came to that.
-      if (runs) await this.#wait();
-      else await this.#held.change(noteVainStart);
+      return await launch(this.#context, this.#held.row, async (work) => void (await this.#held.change(work)));
     } catch (error) {
       const { code, message } = asHarnessError(error);
       if (error instanceof NotOurs || code === "STORE_UNAVAILABLE") throw error;
       await this.#held.change((draft) => noteFailedLaunch(draft, message, Date.now()));
       this.#launched.reject(error);
+      return;
     }
-    return true;
   }
 
   async #end(): Promise<boolean> {
