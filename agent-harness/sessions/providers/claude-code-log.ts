@@ -16,12 +16,11 @@ const nothing = (state: TerminalState): LogReading => ({ state, updates: [] });
 /** What a line of the session log means. */
 export function readLog(state: TerminalState, text: string, at: number): LogReading {
   const line = parseLine(text);
-  const heard = { ...state.heard, log: true };
   // Of a sub-agent there is a log of its own; what it does is told by the tool that started it.
-  if (line === undefined || line["isSidechain"] === true) return nothing({ ...state, heard });
+  if (line === undefined || line["isSidechain"] === true) return nothing(state);
   const type = asText(line["type"]) ?? "";
   const reader = Object.hasOwn(readers, type) ? readers[type] : undefined;
-  return reader?.({ ...state, heard }, line, at) ?? nothing({ ...state, heard });
+  return reader?.(state, line, at) ?? nothing(state);
 }
 
 /** The log comes later than the hooks: what it tells of a turn before says nothing of the one that is at work. */
@@ -62,7 +61,7 @@ function readUser(state: TerminalState, line: Json, at: number): LogReading {
     return nothing(state);
   }
   const { state: after, updates } = said(state, line, text, at);
-  if (state.heard.hooks) return { state: after, updates };
+  if (state.hooks) return { state: after, updates };
   return { state: { ...after, busy: true }, updates: [...updates, status("processing")] };
 }
 
@@ -98,7 +97,7 @@ function interrupted(state: TerminalState): LogReading {
   // The next prompt of the queue is at work already.
   if (state.next) return nothing({ ...state, next: false });
   // Told before, by the file that says what it is doing.
-  if (state.heard.hooks && !state.busy) return nothing(state);
+  if (state.hooks && !state.busy) return nothing(state);
   return atRest({ ...state, busy: false }, "interrupted");
 }
 
@@ -156,6 +155,6 @@ function readSystem(state: TerminalState, line: Json, at: number): LogReading {
   if (line["subtype"] !== "turn_duration") return nothing(state);
   // The turn is over; the next one of the queue is at work, or about to be.
   if (state.next) return nothing({ ...state, next: false });
-  if (state.queued > 0 || (state.heard.hooks && !state.busy)) return nothing(state);
+  if (state.queued > 0 || (state.hooks && !state.busy)) return nothing(state);
   return state.stopped === undefined ? atRest({ ...state, busy: false }) : finish(state);
 }

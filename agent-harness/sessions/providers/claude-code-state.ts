@@ -43,8 +43,8 @@ export type TerminalState = {
   tools: Tools;
   /** Inputs of tools at work, as hashes, by the id of their use. */
   hashes: Record<string, string>;
-  /** Hooks have spoken; the session log has. */
-  heard: { hooks: boolean; log: boolean };
+  /** Its hooks have spoken. */
+  hooks: boolean;
   /** The prompt of the turn that is under way or was the last one, as its hooks name it. */
   prompt?: string;
   busy: boolean;
@@ -95,7 +95,7 @@ export function newTerminalState(session: string, hasTask: boolean): TerminalSta
     asked: {},
     tools: {},
     hashes: {},
-    heard: { hooks: false, log: false },
+    hooks: false,
     busy: false,
     interrupted: false,
     queued: 0,

@@ -20,8 +20,7 @@ const nothing = (state: TerminalState): TerminalReading => ({ state, updates: []
 
 /** What a record means. */
 export function readTerminal(state: TerminalState, record: JournalRecord): TerminalReading {
-  if (record.from === "hook")
-    return readHook({ ...state, heard: { ...state.heard, hooks: true } }, asRecord(record.data), record);
+  if (record.from === "hook") return readHook({ ...state, hooks: true }, asRecord(record.data), record);
   if (record.from === "file") {
     const isLog = record.path.endsWith(".jsonl");
     return isLog ? readLog(state, record.line, record.at) : readStatusFile(state, record.line);
@@ -156,12 +155,14 @@ function asks(state: TerminalState, hook: Json, { n, at }: { n: number; at: numb
   return { state: { ...state, asked }, updates: [{ type: "pending", pending }] };
 }
 
-/** The turn is over. Who hears that wants its last message too, which the session log tells a moment later. */
+/**
+ * The turn is over. Who hears that wants its last message too, which the session log tells a moment later; when it does not,
+ * the program says after a minute that it is at rest.
+ */
 function stopped(state: TerminalState, hook: Json, { n, at }: { n: number; at: number }): TerminalReading {
   const text = asText(hook["last_assistant_message"]) ?? "";
   const turn = turnOf(state, asText(hook["prompt_id"]));
   const over = { ...turn, stopped: { id: `stop-${asText(hook["prompt_id"]) ?? n}`, at, text } };
-  if (!turn.heard.log) return finish(over);
   // What was submitted meanwhile was worked in, or is the next turn: the session log knows.
   if (turn.queued > 0) return nothing(turn);
   return text === "" || text === turn.said ? finish(over) : nothing(over);

@@ -203,9 +203,23 @@ describe("in a terminal", () => {
   };
 
   it("without a session log the hook for the end gives the last message", () => {
+    const stop = hook("Stop", { last_assistant_message: "Gone." });
+    const turn = [hook("UserPromptSubmit", { prompt: "Go." }), stop];
+    expect(tell(...turn)).toEqual(["processing (hook)"]);
+    const rests = hook("Notification", { notification_type: "idle_prompt" });
+    expect(tell(...turn, rests)).toEqual(["processing (hook)", "assistant: Gone.", "idle (hook)"]);
+  });
+
+  it("a session log that comes late is waited for: each message once, in order", () => {
+    const said = (text: string) => ({ content: [{ type: "text", text }], stop_reason: "end_turn" });
     expect(
-      tell(hook("UserPromptSubmit", { prompt: "Go." }), hook("Stop", { last_assistant_message: "Gone." })),
-    ).toEqual(["processing (hook)", "assistant: Gone.", "idle (hook)"]);
+      tell(
+        hook("UserPromptSubmit", { prompt: "Go." }),
+        hook("Stop", { last_assistant_message: "Gone." }),
+        log({ type: "user", message: { content: "Go." }, uuid: "u1" }),
+        log({ type: "assistant", message: said("Gone."), uuid: "u2" }),
+      ),
+    ).toEqual(["processing (hook)", "user: Go.", "assistant: Gone.", "idle (hook)"]);
   });
 
   it("without hooks the session log tells what it does", () => {
