@@ -46,7 +46,7 @@ test("without more, a program sees our environment, but nothing that is for us",
   const { PATH, HOME, TERM, FAKE_PI_KEY, FAKE_CODEX_KEY, XDG_CONFIG_HOME } = env;
   expect(await place()).toEqual({
     cwd: "/work",
-    env: { PATH, HOME, TERM, FAKE_PI_KEY, FAKE_CODEX_KEY, XDG_CONFIG_HOME },
+    env: { PATH, HOME, TERM, FAKE_PI_KEY, FAKE_CODEX_KEY, XDG_CONFIG_HOME, AGENT_HARNESS_HOME: paths.home },
   });
 });
 
@@ -63,6 +63,7 @@ test("a credential profile has a private home and no other credentials", async (
     PATH: "/bin",
     TERM: "xterm",
     HOME: home,
+    AGENT_HARNESS_HOME: paths.home,
     FAKE_PI_KEY: "of work",
   });
   expect((await stat(home)).mode & 0o777).toBe(0o700);
@@ -97,6 +98,7 @@ test("a credential profile's key goes to no other gateway than the profile names
     PATH: "/bin",
     TERM: "xterm",
     HOME: join(paths.home, "profiles", "work"),
+    AGENT_HARNESS_HOME: paths.home,
     FAKE_CODEX_KEY: "theirs",
     ...kept,
     ...work.env,
@@ -130,7 +132,7 @@ test("a stack gives its directory, its variables and its instructions; one that 
   expect(found).toMatchObject({
     cwd: workdir,
     instructions: "You are agent 3.\n",
-    env: { PGDATABASE: "agent_3", FAKE_PI_KEY: "mine" },
+    env: { PGDATABASE: "agent_3", FAKE_PI_KEY: "mine", AGENT_HARNESS_HOME: paths.home },
   });
   expect(found.env["HARNESS_BEARER_TOKEN"]).toBeUndefined();
   await write("stopped");

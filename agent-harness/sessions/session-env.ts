@@ -35,11 +35,14 @@ export interface PlaceOptions {
   subscription?: string | undefined;
 }
 
-/** Where and with what a session runs; STACK_NOT_LAUNCHED, INVALID_REQUEST for a profile that is not there or another provider's. */
+/**
+ * Where and with what a session runs; STACK_NOT_LAUNCHED, INVALID_REQUEST for a profile that is not there or another provider's.
+ * Our own commands mean our home there, wherever it lies and whoever's HOME the program has.
+ */
 export async function sessionPlace(options: PlaceOptions): Promise<SessionPlace> {
-  const { stack, env } = options;
+  const { stack, env, paths } = options;
   const place = stack === undefined ? { cwd: options.cwd, env: ownEnv(env) } : await stackPlace(options, stack);
-  return { ...place, env: await withSubscription(place.env, options) };
+  return { ...place, env: await withSubscription({ ...place.env, AGENT_HARNESS_HOME: paths.home }, options) };
 }
 
 /** What of our environment is not for a program that we start: our own secrets, and signs of the terminal that we run in. */
