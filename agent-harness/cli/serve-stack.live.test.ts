@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -9,6 +10,8 @@ import { type ModelRequest, type ModelServer, openModelServer, type Reply } from
 import { asList, asRecord, type ModelProtocol } from "../testing/model-server-reply.ts";
 import { type Served, serveSessions } from "../testing/served.ts";
 import { openSmall, type SmallHarness } from "../testing/small.ts";
+import { treesConfig } from "../testing/trees.ts";
+import { until } from "../testing/until.ts";
 
 /*
  * A session on a stack, all of it: a stack that was launched, the real API, the real coding agents; only the model is
@@ -129,6 +132,36 @@ describe.skipIf(anyone === undefined)(`with the real ${anyone}`, () => {
     expect(await project.create({ ...agent, stack })).toMatchObject({ status: 201 });
     await project.untilIdle();
     expect(await project.said()).toBe(`It says <${repo}|seed|${stack}|x>`);
+    await project.end();
+  });
+
+  test("a teardown does not take a stack from under a session that works; afterwards it is told nothing more", async () => {
+    const own = 33;
+    await writeFile(join(repo, "agent-harness.yml"), treesConfig(join(here.home, "trees")));
+    await here.ok(repo, "launch", String(own), "--worktree");
+    const { workdir } = await here.ledger(own);
+    const began = join(here.home, "began");
+    const goOn = join(here.home, "go-on");
+    command = `touch '${began}'; while [ ! -e '${goOn}' ]; do sleep 0.05; done; ${look}`;
+    const project = await served.project("working");
+    expect(await project.create({ ...agent, stack: own })).toMatchObject({ status: 201 });
+    await until("the tool to run", () => existsSync(began), 60_000);
+    expect(await here.refused(repo, "teardown", String(own))).toMatchObject({
+      exitCode: 5,
+      code: "STACK_IN_USE",
+      message: `The session working works on the stack of agent ${own}.`,
+    });
+    await writeFile(goOn, "");
+    await project.untilIdle();
+    expect(await project.said()).toContain(`<${workdir}|${own}|`);
+    await here.ok(repo, "teardown", String(own));
+    expect(await here.left(own, repo)).toEqual([]);
+    const message = `The stack of agent ${own}, on which the session working was started in ${workdir}, is gone.`;
+    expect(await project.input("And again.")).toMatchObject({
+      status: 409,
+      json: { error: "STACK_NOT_LAUNCHED", message: expect.stringContaining(message) },
+    });
+    expect(await project.agent()).toMatchObject({ status: "idle" });
     await project.end();
   });
 });

@@ -6,7 +6,10 @@ import { duration } from "./progress.ts";
 import { homeOf } from "./stack-command.ts";
 
 const dryRun = ["--dry-run", "only say what would go"] as const;
-const force = ["--force", "even though a worktree holds work that nothing else has; its branch is kept"] as const;
+const force = [
+  "--force",
+  "even though an agent's session works on it, or a worktree holds work that nothing else has; its branch is kept",
+] as const;
 const deleteBranch = ["--delete-branch", "delete the branch of a worktree too"] as const;
 
 const noSnapshot = ["--no-snapshot", "keep nothing of the data that the stack has written"] as const;

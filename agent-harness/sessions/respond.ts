@@ -6,6 +6,7 @@ import { memoryOf, openDraft, saveDraft } from "./draft.ts";
 import type { Draft } from "./memory.ts";
 import { getProject } from "./project.ts";
 import type { Answer } from "./session.ts";
+import { requireStack } from "./session-env.ts";
 
 /* What a session is told by the doors. Stored before the call returns; the daemon that has the session delivers it, once. */
 
@@ -41,7 +42,7 @@ export async function changeSession(
   if (row === undefined) await missing(context, project, id);
 }
 
-/** Gives new input; with a key, once. */
+/** Gives new input; with a key, once. STACK_NOT_LAUNCHED when it would not be worked on where the session was started. */
 export async function giveInput(
   context: Context,
   where: { project: string; id: string },
@@ -60,7 +61,14 @@ export async function giveInput(
       hint: "Use a new key for a new input.",
     });
   };
-  await changeSession(context, where, (draft, { provider }) => noteInput(draft, provider, text, Date.now()), isNew);
+  const row = await getSession(context, where.project, where.id);
+  const isDue = async (tx: Tx): Promise<boolean> => {
+    if (!(await isNew(tx))) return false;
+    // The stacks of another home are known there.
+    if (row.home === undefined || row.home === context.home) await requireStack(context.paths, row);
+    return true;
+  };
+  await changeSession(context, where, (draft, { provider }) => noteInput(draft, provider, text, Date.now()), isDue);
 }
 
 /** Answers what it asks. */

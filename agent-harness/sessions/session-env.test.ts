@@ -8,7 +8,7 @@ import { claudeCode } from "./providers/claude-code.ts";
 import { codex } from "./providers/codex.ts";
 import { pi } from "./providers/pi.ts";
 import type { PlaceOptions } from "./session-env.ts";
-import { sessionPlace } from "./session-env.ts";
+import { requireStack, sessionPlace } from "./session-env.ts";
 import { readSettings } from "./settings.ts";
 
 let paths: HomePaths;
@@ -141,4 +141,14 @@ test("a stack gives its directory, its variables and its instructions; one that 
     message: "The stack of agent 3 is stopped.",
   });
   await expect(place({ stack: 4 })).rejects.toMatchObject({ hint: "Run: agent-harness launch 4" });
+  // What runs there already may be told more, but for a stack that is gone or another by now.
+  const told = (at: string, stack = 3) => requireStack(paths, { id: "s", stack, cwd: at });
+  await told(workdir);
+  await expect(told("/elsewhere")).rejects.toMatchObject({
+    code: "STACK_NOT_LAUNCHED",
+    message: `The stack of agent 3, on which the session s was started in /elsewhere, runs elsewhere by now: in ${workdir}.`,
+  });
+  await write("tearing-down");
+  await expect(told(workdir)).rejects.toThrow("is being torn down.");
+  await expect(told(workdir, 4)).rejects.toThrow("is gone.");
 });

@@ -80,6 +80,30 @@ async function stackPlace({ paths, env, providers }: PlaceOptions, id: number): 
   };
 }
 
+/**
+ * Throws STACK_NOT_LAUNCHED when the stack that a session was started on is gone, or is elsewhere by now: what it is told would
+ * be done in a folder that is deleted, on data that is. One that is stopped, or launched anew, is still its own.
+ */
+export async function requireStack(
+  paths: HomePaths,
+  { id, stack, cwd }: { id: string; stack?: number; cwd: string },
+): Promise<void> {
+  if (stack === undefined) return;
+  const ledger = await findLedger(paths, stack);
+  if (ledger?.workdir === cwd && ledger.status !== "tearing-down") return;
+  const now =
+    ledger === undefined
+      ? "is gone"
+      : ledger.workdir === cwd
+        ? "is being torn down"
+        : `runs elsewhere by now: in ${ledger.workdir}`;
+  throw new HarnessError(
+    "STACK_NOT_LAUNCHED",
+    `The stack of agent ${stack}, on which the session ${id} was started in ${cwd}, ${now}.`,
+    { hint: "Create a new session.", context: { stack, session: id } },
+  );
+}
+
 async function withSubscription(env: Record<string, string>, options: PlaceOptions): Promise<Record<string, string>> {
   const { paths, settings, provider, providers, subscription: name } = options;
   if (name === undefined) return env;

@@ -1,7 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { asHarnessError, HarnessError } from "../shared/errors.ts";
-import { whileUsing } from "../stacks/index.ts";
-import type { StoredSession } from "../store/index.ts";
 import { decide, isResumable } from "./commands.ts";
 import { type Context, placeOf, wayOf } from "./context.ts";
 import { finishDeletion } from "./delete.ts";
@@ -16,8 +14,8 @@ import { hasLeftovers, noteFailedLaunch, noteLoss, noteOwedInput, noteRefusal } 
 import type { Draft } from "./memory.ts";
 import { endSession } from "./process-end.ts";
 import { readRecord } from "./reading.ts";
-import { isTerminal, type SessionStatus } from "./session.ts";
 import { findKeeper } from "./session-folder.ts";
+import { StackUse } from "./stack-use.ts";
 import { finalize } from "./transitions.ts";
 import { Bell, Deferred } from "./waiting.ts";
 import { findOverdue, isQuiet, judge } from "./watchdogs.ts";
@@ -34,8 +32,6 @@ const lookMs = 1000;
 const batchSize = 256;
 /** How often something is tried that a living keeper does not take; about once a second. */
 const mostRefusals = 10;
-/** How often the stack of a session that works is marked as used, in ms. */
-const stackUseMs = 20_000;
 const backoffMs = { first: 200, most: 5000 };
 
 /** One session's supervisor. It begins at once. */
@@ -65,7 +61,7 @@ export class Supervisor {
   readonly #bell = new Bell();
   /** The key of the command that was given last; what came of it is in the journal. */
   #given: string | undefined;
-  #usedStackAt = 0;
+  readonly #stackUse: StackUse;
   #refusals = 0;
 
   constructor(context: Context, id: string) {
@@ -73,6 +69,7 @@ export class Supervisor {
     this.id = id;
     this.#held = new HeldSession(context, id);
     this.#keeper = new KeeperLink(placeOf(context, id).socket);
+    this.#stackUse = new StackUse(context, id);
     this.#stop.signal.addEventListener("abort", () => this.#bell.ring());
     this.done = this.#run();
   }
@@ -191,6 +188,7 @@ export class Supervisor {
     fold(first);
     for (const write of first.writes) await this.#write(write);
     await this.#held.change(fold, { from: first, journalOffset: last.offsetAfter });
+    await this.#stackUse.say(this.#held.row);
   }
 
   /** Ends what an interrupted turn has left running. */
@@ -293,7 +291,7 @@ export class Supervisor {
     const { row, memory } = this.#held;
     const { limits } = this.#context.settings;
     const now = Date.now();
-    await this.#useStack(row, now);
+    await this.#stackUse.say(row);
     if (isQuiet(memory, limits.quietMs, now)) {
       await this.#held.change((draft) => finalize(draft, now));
       return true;
@@ -308,13 +306,6 @@ export class Supervisor {
     if (row.status === "exited" || (await findKeeper(placeOf(this.#context, this.id))) !== undefined) return false;
     await this.#missing();
     return true;
-  }
-
-  /** A stack on which a session works is in use, and is not stopped for want of that. */
-  async #useStack({ stack, status }: StoredSession, now: number): Promise<void> {
-    if (stack === undefined || isTerminal(status as SessionStatus) || now - this.#usedStackAt < stackUseMs) return;
-    this.#usedStackAt = now;
-    await whileUsing(this.#context.paths, stack, async () => undefined);
   }
 
   async #isOver(): Promise<boolean> {

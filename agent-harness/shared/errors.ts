@@ -79,6 +79,7 @@ export const errorCodes = {
   NAME_CONFLICT: "conflict",
   PENDING_STALE: "conflict",
   STACK_NOT_LAUNCHED: "conflict",
+  STACK_IN_USE: "conflict",
   AGENT_EXITED: "conflict",
   AGENT_ELSEWHERE: "conflict",
   // unavailable: a program or server does not answer

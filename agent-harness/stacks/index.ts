@@ -30,7 +30,7 @@ export { type ProcessStats, stackStats } from "./stats.ts";
 export { type StackStatus, stackStatus } from "./status.ts";
 export { type TeardownResult, teardown } from "./teardown.ts";
 export { dropTemplates, type TemplateStatus, templateStatus } from "./template-status.ts";
-export { whileUsing } from "./use.ts";
+export { noteRest, noteWork, whileUsing } from "./use.ts";
 export { openWatch, type Watch, type WatchedStack, type WatchFrame } from "./watch.ts";
 export { emptyWorktreeTrash } from "./worktree/make.ts";
 export type { WorktreeRequest } from "./worktree/request.ts";

@@ -108,8 +108,8 @@ async function tryTeardown(
   }
 }
 
-/** What says that a worktree must not be taken away. */
-const keeps: readonly string[] = ["WORK_UNSAVED", "WORKTREE_TAKEN"];
+/** What says that a stack or its worktree must not be taken away. */
+const keeps: readonly string[] = ["STACK_IN_USE", "WORK_UNSAVED", "WORKTREE_TAKEN"];
 
 async function log({ paths, logged }: Reaper, id: number, text: string): Promise<void> {
   if (logged.get(id) === text) return;

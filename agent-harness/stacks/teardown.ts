@@ -22,6 +22,7 @@ import {
 } from "./snapshot/teardown.ts";
 import { infraOf } from "./stack-infra.ts";
 import { withStackLock } from "./stack-lock.ts";
+import { requireUnused } from "./use.ts";
 
 export interface TeardownOptions {
   paths: HomePaths;
@@ -29,7 +30,7 @@ export interface TeardownOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** Only say what would go. */
   dryRun?: boolean;
-  /** Take a worktree away although it holds work that nothing else has. */
+  /** Take a stack away although a session works on it, and a worktree although it holds work that nothing else has. */
   force?: boolean;
   /** Delete the branch of the worktree too. */
   deleteBranch?: boolean;
@@ -71,7 +72,10 @@ export async function teardown(options: TeardownOptions): Promise<TeardownResult
     }
     await requireUnshared(context);
     const deleteBranch = options.deleteBranch === true;
-    if (options.force !== true) await requireSavedWork(context, { deleteBranch });
+    if (options.force !== true) {
+      await requireUnused(paths, id);
+      await requireSavedWork(context, { deleteBranch });
+    }
     const keepDays = keeps ? settings.keepDays : undefined;
     const gone = await takeAway(context, { deleteBranch, keepDays, force: options.force === true });
     return { ...gone, infra: context.infra };

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type HomePaths, homePaths } from "../shared/paths.ts";
-import { hasUsers, lastUsed, touchStack, whileUsing } from "./use.ts";
+import { startTimeOf } from "../shared/process-tree.ts";
+import { hasUsers, lastUsed, noteRest, noteWork, requireUnused, touchStack, whileUsing } from "./use.ts";
 
 let paths: HomePaths;
 let folder: string;
@@ -38,6 +39,25 @@ test("who was killed uses nothing, nor does a later process of the same pid", as
   await writeFile(join(folder, "users", "4194305"), "1");
   expect(await hasUsers(paths, 51)).toBe(false);
   expect(await readdir(join(folder, "users"))).toEqual([]);
+});
+
+test("who says that it works on a stack is named to those who would take it away, until it rests or is dead", async () => {
+  const own = { pid: process.pid, started: (await startTimeOf(process.pid)) ?? "", who: "The session looker" };
+  await noteWork(paths, 51, own);
+  await noteWork(paths, 51, own);
+  expect(await hasUsers(paths, 51)).toBe(true);
+  await expect(requireUnused(paths, 51)).rejects.toMatchObject({
+    code: "STACK_IN_USE",
+    message: "The session looker works on the stack of agent 51.",
+    hint: expect.stringContaining("agent-harness teardown 51 --force"),
+    leftBehind: "everything: nothing was touched",
+  });
+  await noteRest(paths, 51, process.pid);
+  await requireUnused(paths, 51);
+  await noteWork(paths, 51, { ...own, started: "another time" });
+  await requireUnused(paths, 51);
+  // A command is a use, but no work that is lost.
+  await whileUsing(paths, 51, async () => await requireUnused(paths, 51));
 });
 
 test("a stack that is gone gets no folder by being asked for", async () => {
