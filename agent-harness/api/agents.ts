@@ -19,8 +19,7 @@ import {
 
 const path = "/projects/{name}/agents";
 
-/** How far back the events of an agent are looked for, and how many of them are shown, for debugging. */
-const debugReach = 5000;
+/** How many of an agent's last events are shown for debugging. */
 const debugEvents = 50;
 
 /** Whether few fields are wanted; the answer says which it has. */
@@ -104,9 +103,8 @@ const addDebug = (app: OpenAPIHono, { sessions, events }: ApiParts): KnownRoute 
     answer: { status: 200, description: "what helps to see what went wrong", schema: debug },
     run: async ({ params, c }) => {
       const session = await sessions.get(params.name, params.id);
-      const since = Math.max(0, (await events.head()) - debugReach);
       const filter = { project: params.name, agentId: params.id };
-      const last = (await events.read(filter, { since, limit: debugReach })).slice(-debugEvents);
+      const last = await events.newest(filter, { since: session.createdAt, limit: debugEvents });
       return c.json({ debug: { agent: await agentJson(sessions, session), events: last.map(eventJson) } });
     },
   });

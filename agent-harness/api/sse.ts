@@ -31,6 +31,7 @@ export function streamOf(
 ): ReadableStream<Uint8Array> {
   const { stopping, heartbeatMs } = options;
   const left = new AbortController();
+  let isListening = false;
   const frames = openFrames(() => open(left.signal), options);
   const leave = (): void => {
     stopping.removeEventListener("abort", frames.ring);
@@ -38,6 +39,8 @@ export function streamOf(
     frames.close();
   };
   const give = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    if (!isListening) stopping.addEventListener("abort", frames.ring);
+    isListening = true;
     const text = stopping.aborted ? undefined : await frames.take(heartbeatMs);
     // The client has gone: there is nothing any more that could be written to.
     if (left.signal.aborted) return;
@@ -49,7 +52,6 @@ export function streamOf(
   return new ReadableStream<Uint8Array>(
     {
       start: (controller) => {
-        stopping.addEventListener("abort", frames.ring);
         controller.enqueue(Buffer.from(comment(options.greeting)));
       },
       pull: (controller) =>

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { eventsOf, newDraft } from "../testing/drafts.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
-import { decide, noteAnswer, noteInput, noteInterrupt } from "./commands.ts";
+import { decide, noteAnswer, noteInput, noteInterrupt, noteLate } from "./commands.ts";
+import { claudeCode } from "./providers/claude-code.ts";
+import { newTerminalState } from "./providers/claude-code-state.ts";
 import { inputOwed, readRecord } from "./reading.ts";
 import type { Pending } from "./session.ts";
 import { ask } from "./transitions.ts";
@@ -64,6 +66,33 @@ describe("an answer", () => {
       "p1 is a permission; answers were given.",
     );
     expect(draft).toMatchObject({ status: "waiting_input", memory: { pendings: [{ id: "p1" }], commands: [] } });
+  });
+});
+
+describe("an answer that comes too late", () => {
+  test("is said to be, and the next command comes", () => {
+    const draft = newDraft({ status: "processing" });
+    ask(draft, pending, "protocol", 1);
+    noteAnswer(draft, way, "p1", { decision: "allow" }, 2);
+    decide(draft, way);
+    noteInterrupt(draft, 1000, 3);
+    noteLate(draft, way);
+    expect(draft.events.at(-1)).toMatchObject({
+      type: "error",
+      data: { message: expect.stringContaining("too late") },
+    });
+    expect(decide(draft, way)?.kind).toBe("interrupt");
+  });
+
+  test("and was input is given as input, by claude in a terminal too", () => {
+    const claude = claudeCode.ways.tmux;
+    const draft = newDraft({ status: "processing" });
+    draft.memory.reader = { ...newTerminalState("s", true), asked: { w1: { hash: "h", at: 1 } }, busy: true };
+    noteInput(draft, claudeCode, "do that instead", 2);
+    expect(decide(draft, claude)?.delivery).toMatchObject({ wait: "w1" });
+    noteLate(draft, claude);
+    expect(draft.memory.reader).toMatchObject({ answering: [] });
+    expect(decide(draft, claude)?.delivery).toMatchObject({ paste: "do that instead" });
   });
 });
 

@@ -17,6 +17,7 @@ export function noteInput(draft: Draft, provider: Provider, text: string, now: n
   emit(draft, "input_sent", { text });
   if (draft.status === "exited") {
     requireResumable(draft, provider);
+    delete memory.ending;
     memory.launching = { run: randomUUID(), task: text, resume: draft.providerSessionId ?? "" };
     memory.startedAt = now;
     changeStatus(draft, { status: "starting", source: "manager", at: now });
@@ -117,6 +118,21 @@ function say({ memory }: Draft, way: Way, command: Command): ReturnType<Way["res
   if (command.kind === "input") return way.input(memory.reader, command.text);
   if (command.kind === "answer") return way.respond(memory.reader, command.pending, command.answer);
   return way.interrupt(memory.reader);
+}
+
+/**
+ * The answer that is being given came too late: somebody else has answered, or what asked is gone. Input that was given as an
+ * answer is input all the same, and comes next.
+ */
+export function noteLate(draft: Draft, way: Way): void {
+  const { memory } = draft;
+  const { sending } = memory;
+  if (sending === undefined) return;
+  delete memory.sending;
+  delete memory.awaiting;
+  memory.reader = way.undelivered?.(memory.reader, sending.delivery) ?? memory.reader;
+  if (sending.text !== undefined) memory.commands.unshift({ key: commandKey(), kind: "input", text: sending.text });
+  else emit(draft, "error", { message: "The answer came too late: it was answered elsewhere." });
 }
 
 function cannot(draft: Draft, command: Command): void {

@@ -10,17 +10,18 @@ export class KeeperLink implements AsyncDisposable {
     this.#socket = socket;
   }
 
-  /** Asks the keeper; false when there is none that answers, or it cannot do that now. */
-  async ask(question: (keeper: KeeperClient) => Promise<unknown>): Promise<boolean> {
+  /** Tells the keeper: `late` when the hook waits no more, `refused` when no keeper answers, or it cannot do that now. */
+  async tell(say: (keeper: KeeperClient) => Promise<unknown>): Promise<"taken" | "late" | "refused"> {
     try {
       this.#keeper ??= await connectKeeper(this.#socket);
-      await question(this.#keeper);
-      return true;
+      await say(this.#keeper);
+      return "taken";
     } catch (error) {
       const { code } = asHarnessError(error);
+      if (code === "PENDING_STALE") return "late";
       if (code !== "KEEPER_GONE" && code !== "KEEPER_FAILED") throw error;
       await this[Symbol.asyncDispose]();
-      return false;
+      return "refused";
     }
   }
 

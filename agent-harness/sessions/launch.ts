@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
+import { removeFolder } from "../shared/paths.ts";
 import type { StoredSession } from "../store/index.ts";
 import { type Context, placeOf, wayOf } from "./context.ts";
 import { memoryOf } from "./draft.ts";
+import { NotOurs } from "./held-session.ts";
 import { startKeeper } from "./keeper.ts";
 import { type Draft, memoryOfNextRun } from "./memory.ts";
 import { prepareFiles } from "./prepare-files.ts";
+import { endSession } from "./process-end.ts";
 import type { StartRequest } from "./provider.ts";
 import { sessionPlace } from "./session-env.ts";
 import { findKeeperRecord } from "./session-folder.ts";
@@ -34,7 +37,11 @@ export async function launch(context: Context, row: StoredSession, change: Chang
     draft.memory = memoryOfNextRun(draft.memory, state, Date.now());
   });
   await startKeeper(place, keeper, options);
-  return true;
+  if ((await context.store.sessions.find(row.id)) !== undefined) return true;
+  // Deleted meanwhile by another daemon, which found nothing to end yet.
+  await endSession(place);
+  await removeFolder(place.folder, context.paths.home);
+  throw new NotOurs(row.id);
 }
 
 /** A start that came to nothing before the program ran is made again, as another one. */

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { eventsOf, newDraft } from "../testing/drafts.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
-import { decide, noteInput } from "./commands.ts";
+import { decide, noteInput, noteInterrupt } from "./commands.ts";
 import { hasLeftovers, noteDeletion, noteLoss, noteOwedInput, noteRefusal } from "./losses.ts";
+import { ask } from "./transitions.ts";
 
 const provider = fakeProvider("pi");
 const providerSessionId = "s1";
@@ -40,6 +41,26 @@ describe("a lost program", () => {
     noteLoss(ending, provider, 5);
     expect(ending).toMatchObject({ status: "exited", reason: "aborted" });
     expect(ending.memory.ending).toBeUndefined();
+  });
+
+  test("has ended when its turn was aborted", () => {
+    const aborted = newDraft({ status: "processing", providerSessionId });
+    noteInterrupt(aborted, 1000, 4);
+    noteLoss(aborted, provider, 5);
+    expect(aborted).toMatchObject({ status: "exited", reason: "aborted: its keeper was lost while processing" });
+  });
+
+  test("asks no more, and is not about to be ended when it is started again", () => {
+    const draft = newDraft({ status: "processing", providerSessionId });
+    ask(draft, { id: "p1", kind: "permission", title: "May I", options: [], input: {} }, "protocol", 4);
+    noteLoss(draft, provider, 5);
+    expect(draft).toMatchObject({ status: "starting", memory: { pendings: [] } });
+    expect(eventsOf(draft)).toContain("pending_resolved");
+    const exited = newDraft({ status: "exited", providerSessionId });
+    exited.memory.ending = "it said that it is over, and did not end";
+    noteInput(exited, provider, "more", 6);
+    expect(exited).toMatchObject({ status: "starting" });
+    expect(exited.memory.ending).toBeUndefined();
   });
 });
 

@@ -21,9 +21,11 @@ const goOn =
 /** The keeper is gone and has not said how the program ended: killed, or the machine went down. */
 export function noteLoss(draft: Draft, provider: Provider, now: number): void {
   const { memory } = draft;
-  const reason =
-    memory.ending ?? (isTerminal(draft.status) ? "its keeper is gone" : `its keeper was lost while ${draft.status}`);
-  const midTurn = !isTerminal(draft.status) && memory.ending === undefined;
+  const works = !isTerminal(draft.status);
+  const lost = works ? `its keeper was lost while ${draft.status}` : "its keeper is gone";
+  const isAborted = works && memory.interruptBy !== undefined;
+  const reason = memory.ending ?? (isAborted ? `aborted: ${lost}` : lost);
+  const midTurn = works && !isAborted && memory.ending === undefined;
   emit(draft, "agent_exited", { exitCode: null, signal: null, reason });
   if (midTurn && memory.revivals < maxRevivals && isResumable(draft, provider)) {
     memory.revivals += 1;
@@ -61,8 +63,12 @@ function takeOwedInput({ memory }: Draft): string | undefined {
 }
 
 function restart(draft: Draft, task: string, reason: string, now: number): void {
-  draft.memory.launching = { run: randomUUID(), task, resume: draft.providerSessionId ?? "" };
-  draft.memory.startedAt = now;
+  const { memory } = draft;
+  for (const { id } of memory.pendings) emit(draft, "pending_resolved", { pendingId: id, by: "end_of_turn" });
+  memory.pendings = [];
+  delete memory.ending;
+  memory.launching = { run: randomUUID(), task, resume: draft.providerSessionId ?? "" };
+  memory.startedAt = now;
   changeStatus(draft, { status: "starting", source: "manager", reason, at: now });
 }
 
@@ -76,6 +82,12 @@ export function noteRefusal(draft: Draft, now: number): void {
   const message = `The ${sending.kind} could not be given to the program.`;
   emit(draft, "error", { message });
   if (sending.kind === "input") changeStatus(draft, { status: "error", source: "keeper", reason: message, at: now });
+}
+
+/** The keeper lives, and the program does not get what it needs to go on: it is ended, so that it can be started anew. */
+export function noteDeaf(draft: Draft): void {
+  emit(draft, "error", { message: "The program takes no line any more, and is ended." });
+  draft.memory.ending ??= "it took no line any more";
 }
 
 /** It could not be started. */

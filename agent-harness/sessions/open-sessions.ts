@@ -52,6 +52,9 @@ export async function openSessions(options: OpenSessionsOptions): Promise<Sessio
 /** Events after which the daemon that has the session has to look at it. */
 const wakes = new Set(["input_sent", "pending_resolved", "abort_sent"]);
 
+/** How often sessions that have ended are looked at for what is still owed, in ms. */
+const lingerLookMs = 30_000;
+
 /** How long an idempotency key is remembered. */
 const keyHours = 7 * 24;
 
@@ -64,6 +67,7 @@ class Daemon implements Sessions {
   readonly #stop = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
   #forgotAt = 0;
+  #lookedAt = Date.now();
 
   constructor(context: Context) {
     this.#context = context;
@@ -108,11 +112,19 @@ class Daemon implements Sessions {
         for (const [id, supervisor] of this.#supervisors) if (!ours.has(id)) supervisor.wake();
         for (const id of ours) this.#supervise(id);
         for (const id of await takeFree(this.#context)) this.#supervise(id);
+        await this.#takeLingering();
         await this.#forgetKeys();
       } catch (error) {
         this.#context.report(error, "");
       }
     }
+  }
+
+  /** Their daemon may have been killed while others go on. */
+  async #takeLingering(): Promise<void> {
+    if (Date.now() - this.#lookedAt < lingerLookMs) return;
+    this.#lookedAt = Date.now();
+    for (const id of await takeLingering(this.#context)) this.#supervise(id);
   }
 
   /** Nobody tries the same again after days. */

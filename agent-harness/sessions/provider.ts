@@ -108,6 +108,8 @@ export interface Way<State extends ReaderState = ReaderState> {
   input(state: State, text: string): { state: State; delivery: Delivery };
   /** How what is pending is answered; undefined when this way cannot, or does not know it any more. */
   respond(state: State, pending: Pending, answer: Answer): { state: State; delivery: Delivery } | undefined;
+  /** What is remembered when a delivery could not be made, because the hook that it answers does not wait any more. */
+  undelivered?(state: State, delivery: Delivery): State;
   /** How a turn is interrupted so that the session stays usable; undefined when only a signal can. */
   interrupt(state: State): { state: State; delivery: Delivery } | undefined;
 }

@@ -3,6 +3,8 @@ import { eventsOf, newDraft } from "../testing/drafts.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
 import type { JournalRecord } from "./journal.ts";
 import type { Draft } from "./memory.ts";
+import { claudeCode } from "./providers/claude-code.ts";
+import { newTerminalState } from "./providers/claude-code-state.ts";
 import { readRecord } from "./reading.ts";
 import { finalize, resolve } from "./transitions.ts";
 
@@ -38,6 +40,20 @@ describe("a record of the journal", () => {
     expect(draft.messages).toEqual([
       { id: "m1", at: 3000, role: "assistant", text: "hello", finishReason: null, source: "protocol" },
     ]);
+  });
+
+  test("that is another session's status file is no sign of life", () => {
+    const draft = newDraft({ status: "error" });
+    draft.memory.stalled = true;
+    draft.memory.reader = newTerminalState("s1", true);
+    const { recordAt } = draft.memory;
+    const claude = claudeCode.ways.tmux;
+    const line = JSON.stringify({ sessionId: "s2", status: "busy", statusUpdatedAt: 8000 });
+    readRecord(draft, claude, { n: 1, at: 9000, from: "file", path: "/x/1.json", line });
+    expect(draft).toMatchObject({ status: "error", memory: { stalled: true, recordAt } });
+    // A line of the session's own log is one.
+    readRecord(draft, claude, { n: 2, at: 9000, from: "file", path: "/x/s.jsonl", line: "{}", file: "1:1", end: 2 });
+    expect(draft).toMatchObject({ status: "processing" });
   });
 
   test("announces the rest with the last message, once, with an id that follows from the end of the turn", () => {

@@ -10,12 +10,15 @@ import { ask, changeStatus, emit, resolve } from "./transitions.ts";
 /** Works one record into the draft. */
 export function readRecord(draft: Draft, way: Way, record: JournalRecord): void {
   const { memory } = draft;
+  const { state, updates, writes = [] } = readSafely(draft, way, record);
+  const isNews = state !== memory.reader || updates.length > 0 || writes.length > 0;
+  // A watched file that says nothing of this session is another one's.
+  if (record.from === "file" && record.end === undefined && !isNews) return;
   memory.recordAt = record.at;
   draft.lastActivity = new Date(Math.max(record.at, draft.lastActivity.getTime()));
   if (record.from === "started") delete memory.launching;
   if (record.from === "stdin") given(draft, record.key);
   if (memory.stalled === true && record.from !== "exited" && record.from !== "stdin") revive(draft, record.at);
-  const { state, updates, writes = [] } = readSafely(draft, way, record);
   memory.reader = state;
   for (const update of updates) apply(draft, update, record);
   for (const [at, line] of writes.entries()) draft.writes.push({ key: `${record.n}:${at}`, line });

@@ -187,13 +187,45 @@ describe("a keeper that is killed", () => {
     await first.untilStatus(id, "idle");
     await first.kill();
     await killKeeper(trial);
-    const second = await trial.daemon();
+    // Its end is long ago by now: nobody may take it for a program that does not come to its end.
+    const second = await trial.daemon({ HARNESS_EXIT_MS: "1" });
     expect(await second.untilStatus(id, "exited")).toMatchObject({ reason: "its keeper is gone" });
+    await until("its end to be told", async () => (await typesOf(trial, id)).at(-1) === "agent_terminal_finalized");
+    await second.abort("demo", id);
     await second.input("demo", id, "say two");
     await second.untilStatus(id, "idle");
     expect(await said(trial, id)).toEqual(["one", "two"]);
     await second.delete("demo", id);
   });
+});
+
+test("what is owed to a session that has ended is done by the next daemon: its deletion, its last news", async () => {
+  await using trial = await openSessionsTrial(postgres);
+  const first = await trial.daemon();
+  for (const name of ["to-be-deleted", "to-be-told"]) {
+    await first.create("demo", { provider: "pi", runIn: "headless", name, task: "say one" });
+    await first.untilStatus(name, "idle");
+    await trial.crash(name);
+    await first.untilStatus(name, "exited");
+    await until("it to be left alone", async () => (await trial.store.sessions.find(name))?.leaseOwner === undefined);
+  }
+  await first.kill();
+  // As a daemon leaves them that is killed right after it stored that.
+  const owe = (id: string, what: object) =>
+    trial.store.transaction((tx) =>
+      tx.query("UPDATE harness.sessions SET state = (state::jsonb || $2::jsonb)::json WHERE id = $1", [
+        id,
+        JSON.stringify(what),
+      ]),
+    );
+  await owe("to-be-deleted", { deleting: true });
+  await owe("to-be-told", { finalizing: { status: "exited", observedAt: 1 } });
+  const before = (await typesOf(trial, "to-be-told")).length;
+  const second = await trial.daemon();
+  await until("the session to be gone", async () => (await second.list("demo")).length === 1);
+  const told = async () => (await typesOf(trial, "to-be-told")).slice(before);
+  await until("its end to be told", async () => (await told()).includes("agent_terminal_finalized"));
+  await second.delete("demo", "to-be-told");
 });
 
 describe("two daemons", () => {

@@ -4,6 +4,8 @@ import type { HomePaths } from "../shared/paths.ts";
 import { startTimeOf } from "../shared/process-tree.ts";
 import { ensureSecret } from "../shared/secret-file.ts";
 import { type Context, placeOf } from "./context.ts";
+import { memoryOf } from "./draft.ts";
+import { hasLeftovers } from "./losses.ts";
 import { findKeeper } from "./session-folder.ts";
 
 /*
@@ -36,14 +38,24 @@ export async function takeFree({ store, owner, home, settings }: Context): Promi
   return await store.leases.claimFree(owner, settings.limits.leaseMs, { except: ["exited"], home });
 }
 
-/** The same for sessions that said that they are over while their program goes on; looked for once, when a daemon starts. */
+/**
+ * The same for sessions that have ended while something is still to be done about them: their program goes on, they are to be
+ * deleted, something was not told.
+ */
 export async function takeLingering(context: Context): Promise<string[]> {
   const { store, owner, home } = context;
   const { leaseMs } = context.settings.limits;
   const taken: string[] = [];
   for (const row of await store.sessions.list()) {
-    if (row.status !== "exited" || row.leaseOwner !== undefined) continue;
-    if ((await findKeeper(placeOf(context, row.id))) === undefined) continue;
+    if (row.status !== "exited" || row.leaseOwner !== undefined || row.home !== home) continue;
+    const { deleting, finalizing, sweepFrom } = memoryOf(row);
+    const isOwed = deleting === true || finalizing !== undefined || sweepFrom !== undefined;
+    if (
+      !isOwed &&
+      !hasLeftovers({ memory: memoryOf(row) }) &&
+      (await findKeeper(placeOf(context, row.id))) === undefined
+    )
+      continue;
     if (await store.leases.claim(row.id, owner, leaseMs, { home })) taken.push(row.id);
   }
   return taken;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { asHarnessError, HarnessError } from "../shared/errors.ts";
-import { decide, isResumable } from "./commands.ts";
+import { asHarnessError } from "../shared/errors.ts";
+import { isResumable } from "./commands.ts";
 import { type Context, placeOf, wayOf } from "./context.ts";
 import { finishDeletion } from "./delete.ts";
 import { openDraft } from "./draft.ts";
@@ -8,17 +8,17 @@ import { endTurnProcesses } from "./end-turn.ts";
 import { HeldSession, NotOurs } from "./held-session.ts";
 import { JournalPump } from "./journal-pump.ts";
 import type { ReadRecord } from "./journal-reader.ts";
-import { KeeperLink } from "./keeper-link.ts";
 import { launch, noteVainStart } from "./launch.ts";
-import { hasLeftovers, noteFailedLaunch, noteLoss, noteOwedInput, noteRefusal } from "./losses.ts";
+import { hasLeftovers, noteDeaf, noteFailedLaunch, noteLoss, noteOwedInput } from "./losses.ts";
 import type { Draft } from "./memory.ts";
+import { Outbox } from "./outbox.ts";
 import { endSession } from "./process-end.ts";
 import { readRecord } from "./reading.ts";
 import { findKeeper } from "./session-folder.ts";
 import { StackUse } from "./stack-use.ts";
 import { finalize } from "./transitions.ts";
 import { Bell, Deferred } from "./waiting.ts";
-import { findOverdue, isQuiet, judge } from "./watchdogs.ts";
+import { findOverdue, isQuiet, judge, SleepWatch } from "./watchdogs.ts";
 
 /*
  * Looks after one session, for as long as this daemon has its lease: what the journal says goes into the store, what the
@@ -30,8 +30,6 @@ import { findOverdue, isQuiet, judge } from "./watchdogs.ts";
 const lookMs = 1000;
 /** How many records go into one transaction. */
 const batchSize = 256;
-/** How often something is tried that a living keeper does not take; about once a second. */
-const mostRefusals = 10;
 const backoffMs = { first: 200, most: 5000 };
 
 /** One session's supervisor. It begins at once. */
@@ -57,18 +55,16 @@ export class Supervisor {
   readonly #held: HeldSession;
   #stale = true;
   #pump: JournalPump | undefined;
-  readonly #keeper: KeeperLink;
+  readonly #outbox: Outbox;
   readonly #bell = new Bell();
-  /** The key of the command that was given last; what came of it is in the journal. */
-  #given: string | undefined;
   readonly #stackUse: StackUse;
-  #refusals = 0;
+  readonly #sleep = new SleepWatch();
 
   constructor(context: Context, id: string) {
     this.#context = context;
     this.id = id;
     this.#held = new HeldSession(context, id);
-    this.#keeper = new KeeperLink(placeOf(context, id).socket);
+    this.#outbox = new Outbox(context, id, this.#held);
     this.#stackUse = new StackUse(context, id);
     this.#stop.signal.addEventListener("abort", () => this.#bell.ring());
     this.done = this.#run();
@@ -119,16 +115,17 @@ export class Supervisor {
   }
 
   async #open(): Promise<void> {
-    this.#given = undefined;
+    this.#outbox.forget();
     this.#stale = false;
     await this.#held.reload();
-    await this.#readOn();
+    // What it says any more is of no interest, and may be what cannot be worked in.
+    if (this.#held.memory.deleting !== true) await this.#readOn();
   }
 
   async #close(): Promise<void> {
     await this.#pump?.close();
     this.#pump = undefined;
-    await this.#keeper[Symbol.asyncDispose]();
+    await this.#outbox[Symbol.asyncDispose]();
   }
 
   /** Works in all that the journal has now, then follows it from there. */
@@ -143,7 +140,12 @@ export class Supervisor {
   /** Does the next thing that is to be done, or waits; false when nothing will be any more. */
   async #step(): Promise<boolean> {
     this.#bell.silence();
-    const { sweepFrom } = this.#held.memory;
+    if (this.#stale) {
+      this.#stale = false;
+      await this.#held.reload();
+    }
+    const { deleting, sweepFrom } = this.#held.memory;
+    if (deleting === true) return await this.#delete();
     if (sweepFrom !== undefined) {
       await this.#sweep(sweepFrom);
       return true;
@@ -153,19 +155,14 @@ export class Supervisor {
       await this.#work(batch);
       return true;
     }
-    if (this.#stale) {
-      this.#stale = false;
-      await this.#held.reload();
-    }
     const { row, memory } = this.#held;
-    if (memory.deleting === true) return await this.#delete();
     if (memory.ending !== undefined && row.status !== "exited") return await this.#end();
     if (memory.launching !== undefined) return await this.#launch();
     if (row.status === "exited" && hasLeftovers({ memory })) {
       await this.#held.change((draft, { provider }) => noteOwedInput(draft, provider, Date.now()));
       return true;
     }
-    if (this.#hasCommand()) return await this.#deliver();
+    if (this.#outbox.hasCommand) return await this.#deliver();
     if (await this.#watch()) return true;
     if (await this.#isOver()) return false;
     await this.#wait();
@@ -186,8 +183,14 @@ export class Supervisor {
     };
     const first = openDraft(this.#held.row);
     fold(first);
-    for (const write of first.writes) await this.#write(write);
-    await this.#held.change(fold, { from: first, journalOffset: last.offsetAfter });
+    let deaf = false;
+    for (const write of first.writes) deaf ||= !(await this.#outbox.write(write));
+    if (deaf) noteDeaf(first);
+    const again = (draft: Draft): void => {
+      fold(draft);
+      if (deaf) noteDeaf(draft);
+    };
+    await this.#held.change(again, { from: first, journalOffset: last.offsetAfter });
     await this.#stackUse.say(this.#held.row);
   }
 
@@ -198,44 +201,17 @@ export class Supervisor {
     await this.#held.change((draft) => void delete draft.memory.sweepFrom);
   }
 
-  async #write({ key, line }: Draft["writes"][number]): Promise<void> {
-    if (await this.#keeper.ask((keeper) => keeper.write(line, key))) return;
-    // A program that has ended needs no next step. A keeper that lives and refuses, for want of disk, is asked again.
-    if ((await findKeeper(placeOf(this.#context, this.id))) === undefined) return;
-    throw new HarnessError("KEEPER_FAILED", `The keeper of ${this.id} took no line; it is given again.`, {
-      hint: "Look at keeper.log in the session's folder.",
-    });
-  }
-
-  #hasCommand(): boolean {
-    const { sending, commands } = this.#held.memory;
-    if (sending !== undefined && sending.key !== this.#given) return true;
-    const [first] = commands;
-    return first !== undefined && !(this.#held.row.status === "starting" && first.kind === "input");
-  }
-
   async #deliver(): Promise<boolean> {
-    const sending = await this.#held.change((draft, { way }) => {
-      if (draft.memory.sending?.key === this.#given) delete draft.memory.sending;
-      return decide(draft, way);
-    });
-    if (sending === undefined) return true;
-    if (await this.#keeper.ask((keeper) => keeper.deliver(sending.delivery, sending.key))) {
-      this.#given = sending.key;
-      this.#refusals = 0;
-      return true;
-    }
-    this.#refusals += 1;
-    if (this.#refusals > mostRefusals) await this.#held.change((draft) => noteRefusal(draft, Date.now()));
+    if (await this.#outbox.giveCommand()) return true;
     // It stays owed. Whether there is a keeper still, and whether it has had long enough, is looked at before the next try.
-    else if (!(await this.#watch())) await this.#wait();
+    if (!(await this.#watch())) await this.#wait();
     return true;
   }
 
   async #launch(): Promise<boolean> {
     const { launching } = this.#held.memory;
     // The connection is to the keeper of the run before.
-    await this.#keeper[Symbol.asyncDispose]();
+    await this.#outbox[Symbol.asyncDispose]();
     const runs = await this.#start();
     if (runs === undefined) return true;
     this.#launched.resolve();
@@ -254,15 +230,24 @@ export class Supervisor {
     } catch (error) {
       const { code, message } = asHarnessError(error);
       if (error instanceof NotOurs || code === "STORE_UNAVAILABLE") throw error;
+      await this.#held.reload();
+      // A keeper that was only slow would work for nobody.
+      await this.#endAll();
       await this.#held.change((draft) => noteFailedLaunch(draft, message, Date.now()));
       this.#launched.reject(error);
       return;
     }
   }
 
-  async #end(): Promise<boolean> {
+  async #endAll(): Promise<void> {
     const { graceMs } = this.#context.settings.limits;
     await endSession(placeOf(this.#context, this.id), { graceMs });
+  }
+
+  async #end(): Promise<boolean> {
+    // Who has it by now may have started another program.
+    await this.#held.reload();
+    await this.#endAll();
     await this.#missing();
     return true;
   }
@@ -282,7 +267,8 @@ export class Supervisor {
     const { status } = this.#held.row;
     if (status === "exited" || this.#held.memory.launching !== undefined) return;
     // What the program left behind would work beside the one that goes on.
-    await endSession(place, { graceMs: this.#context.settings.limits.graceMs });
+    await this.#held.reload();
+    await this.#endAll();
     await this.#held.change((draft, { provider }) => noteLoss(draft, provider, Date.now()));
   }
 
@@ -298,12 +284,14 @@ export class Supervisor {
     }
     const { provider } = wayOf(this.#context, row);
     const draft = openDraft(row);
-    const overdue = findOverdue(draft, limits, { now, resumable: isResumable(draft, provider) });
+    const lives = (await findKeeper(placeOf(this.#context, this.id))) !== undefined;
+    const resumable = isResumable(draft, provider);
+    const overdue = findOverdue(draft, limits, { now, awakeSince: this.#sleep.awakeSince(now), resumable, lives });
     if (overdue !== undefined) {
       await this.#held.change((found) => judge(found, overdue, now));
       return true;
     }
-    if (row.status === "exited" || (await findKeeper(placeOf(this.#context, this.id))) !== undefined) return false;
+    if (row.status === "exited" || lives) return false;
     await this.#missing();
     return true;
   }

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -39,6 +40,16 @@ test("a window comes, is there once, and goes", async () => {
   expect(await hasWindow({ ...target, window: "codex" })).toBe(false);
   await close();
   await close();
+});
+
+test("a folder's name is a name, whatever tmux could make of it", async () => {
+  const cwd = join(keepers.home, "#(touch made) #S ##");
+  await mkdir(cwd);
+  const file = join(keepers.home, "where.txt");
+  const argv = [process.execPath, "-e", `require("fs").writeFileSync(${JSON.stringify(file)}, process.cwd())`];
+  await newWindow({ server: keepers.tmux, window: "w", argv, cwd });
+  await until("it to be told", async () => (await readFile(file, "utf8").catch(() => "")) === cwd);
+  expect(existsSync(join(keepers.home, "made"))).toBe(false);
 });
 
 test("one more window comes beside one that a person keeps open", async () => {

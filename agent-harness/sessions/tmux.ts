@@ -78,7 +78,16 @@ export async function newWindow({ server, window, argv, cwd, env = {} }: NewWind
   await mkdir(dirname(server), { recursive: true, mode: 0o700 });
   const set = options.flatMap((option) => ["set-option", ...option, ";"]);
   const more = Object.entries(env).flatMap(([name, value]) => ["-e", tmuxArgument(`${name}=${value}`)]);
-  const what = ["-n", tmuxWindowName, "-c", tmuxArgument(cwd), ...more, "--", ...argv.map(tmuxArgument)];
+  // In a folder's name tmux takes # for the beginning of a format.
+  const what = [
+    "-n",
+    tmuxWindowName,
+    "-c",
+    tmuxArgument(cwd.replaceAll("#", "##")),
+    ...more,
+    "--",
+    ...argv.map(tmuxArgument),
+  ];
   const session = tmuxSessionName(window);
   // In one call: a server without a session ends at once.
   const first = ["start-server", ";", ...set, "new-session", "-d", "-s", session, ...what];

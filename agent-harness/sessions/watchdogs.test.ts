@@ -1,9 +1,11 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { eventsOf, newDraft } from "../testing/drafts.ts";
 import { fakeProvider } from "../testing/fake-provider.mjs";
 import type { Draft } from "./memory.ts";
 import { readRecord } from "./reading.ts";
-import { findOverdue, judge } from "./watchdogs.ts";
+import { findOverdue, judge, SleepWatch } from "./watchdogs.ts";
+
+const awake = { now: 0, awakeSince: 0, resumable: true, lives: true };
 
 const limits = {
   spawnMs: 1000,
@@ -53,14 +55,43 @@ test.each<[string, Draft, number, string | undefined]>([
   ],
   ["about to be ended", withMemory(newDraft(), { ending: "deleted" }), 10 ** 9, undefined],
 ])("a session that is %s", (_, draft, now, reason) => {
-  expect(findOverdue(draft, limits, { now, resumable: true })?.reason).toBe(reason);
+  expect(findOverdue(draft, limits, { ...awake, now })?.reason).toBe(reason);
+});
+
+test("what a sleeping machine did not do has not taken long", () => {
+  const slept = { ...awake, now: 100_000, awakeSince: 99_900 };
+  for (const draft of [newDraft(), newDraft({ status: "processing" }), newDraft({ status: "idle" })])
+    expect(findOverdue(draft, limits, slept)).toBeUndefined();
+  expect(findOverdue(newDraft(), limits, { ...slept, now: 10 ** 9 })).toBeDefined();
+});
+
+test("sleep is noticed by the clock, which goes on, and time, which does not", () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  try {
+    const watch = new SleepWatch();
+    expect(watch.awakeSince(Date.now())).toBe(0);
+    vi.setSystemTime(Date.now() + 3_600_000);
+    const woke = Date.now();
+    expect(watch.awakeSince(woke)).toBe(woke);
+    expect(watch.awakeSince(woke + 1000)).toBe(woke);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("one that has ended is not ended again when its keeper is gone", () => {
+  const over = newDraft({ status: "exited" });
+  expect(findOverdue(over, limits, { ...awake, now: 10 ** 9 })).toMatchObject({ kind: "end" });
+  expect(findOverdue(over, limits, { ...awake, now: 10 ** 9, lives: false })).toBeUndefined();
 });
 
 test("a limit of 0 is none, and what cannot be resumed is not ended at rest", () => {
   const off = { ...limits, noOutputMs: 0, spawnMs: 0 };
-  expect(findOverdue(newDraft(), off, { now: 10 ** 9, resumable: true })).toBeUndefined();
-  expect(findOverdue(newDraft({ status: "processing" }), off, { now: 10 ** 9, resumable: true })).toBeUndefined();
-  expect(findOverdue(newDraft({ status: "idle" }), limits, { now: 10 ** 9, resumable: false })).toBeUndefined();
+  expect(findOverdue(newDraft(), off, { ...awake, now: 10 ** 9 })).toBeUndefined();
+  expect(findOverdue(newDraft({ status: "processing" }), off, { ...awake, now: 10 ** 9 })).toBeUndefined();
+  expect(
+    findOverdue(newDraft({ status: "idle" }), limits, { ...awake, now: 10 ** 9, resumable: false }),
+  ).toBeUndefined();
 });
 
 test("a silent session is an error until it speaks again", () => {

@@ -68,6 +68,9 @@ test("ids begin at 1, times rise with them, and events come back as they were", 
   expect(await events.head()).toBe(3);
   expect(await events.read({}, { since: 0, limit: 2 })).toEqual(made);
   expect(await events.read({ project: "q" }, { since: 0, limit: 9 })).toEqual([made[1]]);
+  expect(await events.newest({}, { since: new Date(0), limit: 2 })).toMatchObject([{ id: 2 }, { id: 3 }]);
+  expect(await events.newest({ project: "q" }, { since: new Date(0), limit: 9 })).toEqual([made[1]]);
+  expect(await events.newest({}, { since: new Date(Date.now() + 60_000), limit: 9 })).toEqual([]);
   expect(await events.read({ project: "p", agentId: "a" }, { since: 1, limit: 9 })).toMatchObject([{ id: 3 }]);
 });
 

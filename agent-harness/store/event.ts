@@ -37,6 +37,8 @@ export interface EventLog {
    * only new ones. Before what is retained, or beyond the head, it begins with a gap.
    */
   subscribe(filter: EventFilter, options: { since?: number; signal: AbortSignal }): AsyncIterable<Feed>;
+  /** The last `limit` events that happened at `since` or later, oldest first. */
+  newest(filter: EventFilter, options: { since: Date; limit: number }): Promise<StoredEvent[]>;
   /** Events after `since`, at most `limit`. */
   read(filter: EventFilter, options: { since: number; limit: number }): Promise<StoredEvent[]>;
 }

@@ -6,7 +6,7 @@ import { leaseTable } from "./leases.ts";
 import { messageTable } from "./messages.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { projectTable } from "./projects.ts";
-import { readBounds, readEvents } from "./read-events.ts";
+import { readBounds, readEvents, readNewest } from "./read-events.ts";
 import { pruneEvents } from "./retention.ts";
 import { ensureDatabase, migrate } from "./schema.ts";
 import { sessionTable } from "./sessions.ts";
@@ -52,6 +52,7 @@ function storeOn(pool: Pool, readers: Pool, tail: Tail): Store {
       append: (events) => appendEvents(pool, events),
       head: async () => (await readBounds(pool)).head,
       read: async (filter, part) => (await readEvents(pool, filter, part)).events.map(({ event }) => event),
+      newest: (filter, part) => readNewest(pool, filter, part),
       subscribe: (filter, { since, signal }) => subscribe(readers, tail, { filter, since, signal }),
     },
     transaction: (work) =>

@@ -58,6 +58,21 @@ export async function readEvents(
   };
 }
 
+/** The last `limit` events that happened at `since` or later, oldest first. */
+export async function readNewest(
+  sql: Sql,
+  { project, agentId }: EventFilter,
+  { since, limit }: { since: Date; limit: number },
+): Promise<StoredEvent[]> {
+  const { rows } = await sql.query(
+    `SELECT id, at, type, project, agent_id, data::text AS data FROM harness.events
+      WHERE ($1::text IS NULL OR project = $1) AND ($2::text IS NULL OR agent_id = $2) AND at >= $3
+      ORDER BY id DESC LIMIT $4`,
+    [project ?? null, agentId ?? null, since, limit],
+  );
+  return rows.map((row) => readRow(row).event).reverse();
+}
+
 function readRow(row: Record<string, unknown>): SizedEvent {
   const data = String(row["data"]);
   const event: StoredEvent = {

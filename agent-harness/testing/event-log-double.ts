@@ -39,6 +39,8 @@ export function eventLogDouble(): EventLogDouble {
     head: async () => log.all.length,
     read: async (filter, { since, limit }) =>
       log.all.filter((one) => one.id > since && one.id >= lowest && matches(filter, one)).slice(0, limit),
+    newest: async (filter, { since, limit }) =>
+      log.all.filter((one) => one.at >= since && one.id >= lowest && matches(filter, one)).slice(-limit),
     subscribe: (filter, { since, signal }) => {
       const cursor = since ?? log.all.length;
       signal.addEventListener("abort", wakeAll);

@@ -67,6 +67,10 @@ export function giveAnswer(state: TerminalState, pending: Pending, answer: Answe
   return { state: after, delivery: { wait: pending.id, answer: decided(decision) } };
 }
 
+/** The hook did not wait any more: its answer is none. */
+export const takeBackAnswer = (state: TerminalState, delivery: Delivery): TerminalState =>
+  "wait" in delivery ? { ...state, answering: state.answering.filter(({ wait }) => wait !== delivery.wait) } : state;
+
 /** Escape ends a turn, also one that waits for a permission. */
 export const giveInterrupt = (state: TerminalState): Told => ({
   state: { ...state, interrupted: state.busy },

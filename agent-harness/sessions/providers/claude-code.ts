@@ -2,7 +2,7 @@ import type { Provider, Way } from "../provider.ts";
 import { answerLine, interruptLine, messageLine, readPipe } from "./claude-code-pipe.ts";
 import { credentialVariables, planPipe, planTerminal } from "./claude-code-plan.ts";
 import type { PipeState, TerminalState } from "./claude-code-state.ts";
-import { giveAnswer, giveInput, giveInterrupt, readTerminal } from "./claude-code-terminal.ts";
+import { giveAnswer, giveInput, giveInterrupt, readTerminal, takeBackAnswer } from "./claude-code-terminal.ts";
 
 /*
  * Claude Code. Headless it speaks its stream-json protocol on pipes (claude-code-pipe.ts); in a terminal its hooks and its
@@ -25,6 +25,7 @@ const tmux: Way<TerminalState> = {
   read: readTerminal,
   input: giveInput,
   respond: giveAnswer,
+  undelivered: takeBackAnswer,
   interrupt: giveInterrupt,
 };
 

@@ -1,4 +1,4 @@
-import type { Call, CodexState } from "./codex-state.ts";
+import { type Call, type CodexState, without } from "./codex-state.ts";
 
 /* Lines for `codex app-server`: JSON-RPC without its version field. Requests get ids that rise from 1. */
 
@@ -42,7 +42,10 @@ export function openLines(state: CodexState): Lines {
  * thread is open it becomes the task, and a thread that could not be opened is tried once more.
  */
 export function inputLines(state: CodexState, text: string): Lines {
-  if (state.thread === undefined) return reopenLines({ ...state, task: text });
+  if (state.thread === undefined) {
+    const task = state.task === undefined ? text : `${state.task}\n\n${text}`;
+    return reopenLines({ ...state, task });
+  }
   const params = { threadId: state.thread, clientUserMessageId: `input-${state.requests + 1}`, input: userInput(text) };
   return call(state, { kind: "turn", text }, "turn/start", params);
 }
@@ -55,9 +58,9 @@ function reopenLines(state: CodexState): Lines {
 
 const userInput = (text: string) => [{ type: "text", text, text_elements: [] }];
 
-/** Ends the turn; without a turn's id, the one that is just beginning. */
-export function interruptLines(state: CodexState): Lines | undefined {
-  if (state.thread === undefined) return undefined;
+/** Ends the turn; without a turn's id, the one that is just beginning. Before the thread is open there is only a task to be dropped. */
+export function interruptLines(state: CodexState): Lines {
+  if (state.thread === undefined) return { state: without(state, "task"), lines: [] };
   const params = { threadId: state.thread, turnId: state.turn ?? "" };
   return call({ ...state, stopping: true }, { kind: "interrupt" }, "turn/interrupt", params);
 }

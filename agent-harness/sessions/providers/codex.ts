@@ -135,8 +135,8 @@ const way = (plan: Way<CodexState>["plan"]): Way<CodexState> => ({
     return { state: after, delivery: { lines: [line, ...lines] } };
   },
   interrupt: (state) => {
-    const interrupted = interruptLines(state);
-    return interrupted && { state: interrupted.state, delivery: { lines: interrupted.lines } };
+    const { state: after, lines } = interruptLines(state);
+    return { state: after, delivery: { lines } };
   },
 });
 
