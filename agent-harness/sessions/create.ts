@@ -38,6 +38,8 @@ export async function storeSession(context: Context, projectName: string, reques
   if (name !== undefined && !namePattern.test(name)) {
     throw invalid(`A session's name is 3 to 40 lower case letters, digits and dashes, not ${JSON.stringify(name)}.`);
   }
+  requireAsking(provider, request);
+  const { permissions: asks } = provider.capabilities;
   const runIn = request.runIn ?? context.settings.runIn;
   const { cwd } = await usablePlace(context, { project, provider, request, runIn });
   return await context.store.transaction(async (tx) => {
@@ -45,7 +47,7 @@ export async function storeSession(context: Context, projectName: string, reques
       const known = await tx.idempotency.take(asked.scope, asked.key, { request: asked.text });
       if (!known.fresh) return repeated(asked, known);
     }
-    const id = await add(tx, request, (chosen) => newRow(context, { id: chosen, project, request, runIn, cwd }));
+    const id = await add(tx, request, (chosen) => newRow(context, { id: chosen, project, request, runIn, cwd, asks }));
     await tx.leases.claim(id, context.owner, context.settings.limits.leaseMs);
     const data = { provider: provider.name, runIn, task: request.task };
     const [event] = await tx.append([{ type: "agent_started", project: projectName, agentId: id, data }]);
@@ -94,9 +96,11 @@ interface RowParts {
   request: CreateSession;
   runIn: RunWay;
   cwd: string;
+  /** Whether its program can ask before it does something. */
+  asks: boolean;
 }
 
-function newRow(context: Context, { id, project, request, runIn, cwd }: RowParts): NewStoredSession {
+function newRow(context: Context, { id, project, request, runIn, cwd, asks }: RowParts): NewStoredSession {
   const { journal } = placeOf(context, id);
   const { provider, task, model, subscription, permissions, callback } = request;
   const stack = request.stack ?? project.stack;
@@ -113,7 +117,7 @@ function newRow(context: Context, { id, project, request, runIn, cwd }: RowParts
     journal,
     home: context.home,
     state: { ...newMemory({}, Date.now()), launching: { run: randomUUID(), task } },
-    permissions: permissions ?? context.settings.permissions,
+    permissions: asks ? (permissions ?? context.settings.permissions) : "all",
     ...(model === undefined ? {} : { model }),
     ...(subscription === undefined ? {} : { subscription }),
     ...(stack === undefined ? {} : { stack }),
@@ -161,6 +165,15 @@ async function requireProgram(context: Context, provider: Provider, { cwd, env }
 
 const invalid = (message: string, hint = "Correct the request."): HarnessError =>
   new HarnessError("INVALID_REQUEST", message, { hint });
+
+/** Who wants to be asked is not to learn afterwards that this provider never does. */
+function requireAsking({ name, capabilities }: Provider, { permissions }: CreateSession): void {
+  if (capabilities.permissions || permissions === undefined || permissions === "all") return;
+  throw invalid(
+    `${name} does everything without asking: it has no permissions ${JSON.stringify(permissions)}.`,
+    'Ask for permissions "all", or choose another provider.',
+  );
+}
 
 const noTmux = (): HarnessError =>
   new HarnessError("TMUX_UNAVAILABLE", "tmux is not installed, and the session is to run in it.", {

@@ -34,6 +34,13 @@ export const journalRecord = z.discriminatedUnion("from", [
   /** The program was started. */
   z.object({ ...base, from: z.literal("started"), pid: z.int(), argv: z.array(z.string()) }),
   /** The program ended. */
-  z.object({ ...base, from: z.literal("exited"), code: z.int().nullable(), signal: z.string().nullable() }),
+  z.object({
+    ...base,
+    from: z.literal("exited"),
+    code: z.int().nullable(),
+    signal: z.string().nullable(),
+    /** What stood in its terminal when it ended soon and badly: such a program says why nowhere else. */
+    screen: z.string().optional(),
+  }),
 ]);
 export type JournalRecord = z.output<typeof journalRecord>;

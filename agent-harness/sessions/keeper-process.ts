@@ -12,15 +12,26 @@ import { FileWatcher } from "./keeper-watch.ts";
 import { endProcesses } from "./process-end.ts";
 import type { Delivery, Spawn } from "./provider.ts";
 import { type KeeperOrder, type SessionFolder, writeKeeperRecord } from "./session-folder.ts";
-import { isTimeout, paste, sendKeys, type TmuxTarget } from "./tmux.ts";
+import { isTimeout, paste, screenText, sendKeys, type TmuxTarget } from "./tmux.ts";
 
 /* What a keeper does while it lives: keeper-main.ts runs it. It knows lines and processes, and no provider. */
 
 /** How long the output of a program that has ended is waited for, in ms. */
 const lingerMs = 1000;
+/** A program that ends sooner than this has hardly begun, in ms. */
+const soonMs = 30_000;
+/** How much of its screen is kept then, in characters. */
+const mostScreen = 2000;
 
 /** What is typed into the terminal. */
 type Typed = Extract<Delivery, { paste: string } | { keys: string[] }>;
+
+/** The window that the keeper itself runs in. */
+function ownTerminal(): TmuxTarget | undefined {
+  const window = process.env["TMUX_PANE"];
+  const [server] = process.env["TMUX"]?.split(",") ?? [];
+  return window === undefined || server === undefined ? undefined : { server, window };
+}
 
 /** A keeper at work. */
 export class Keeper {
@@ -39,6 +50,7 @@ export class Keeper {
   /** What is being typed, by key. */
   readonly #typing = new Map<string, Promise<void>>();
   #ending: Promise<void> | undefined;
+  readonly #begunAt = performance.now();
   #started: () => void = () => undefined;
   readonly #running = new Promise<void>((resolve) => {
     this.#started = resolve;
@@ -115,10 +127,18 @@ export class Keeper {
     await Promise.race([closed, delay(lingerMs, undefined, { ref: false })]);
     await this.#watcher.stop();
     await this.#files.stop();
-    this.#journal.append({ from: "exited", ...end });
+    this.#journal.append({ from: "exited", ...end, ...(await this.#screenOf(end)) });
     const lost = await this.#journal.close();
     if (lost !== undefined) this.#log(`The end of the journal could not be written: ${lost}`);
     this.#over();
+  }
+
+  async #screenOf({ code }: ProgramEnd): Promise<{ screen?: string }> {
+    const target = ownTerminal();
+    const isSoon = performance.now() - this.#begunAt < soonMs;
+    if (this.#order.plan.terminal === undefined || target === undefined || code === 0 || !isSoon) return {};
+    const screen = await screenText(target).catch(() => "");
+    return screen === "" ? {} : { screen: screen.slice(-mostScreen) };
   }
 
   async #start(part: Program["part"], spawn: Spawn): Promise<void> {
@@ -188,11 +208,10 @@ export class Keeper {
 
   /** Types, one after the other: a key between a text and its Enter would be a part of it. */
   async #type(typed: Typed, key: string): Promise<void> {
-    const window = process.env["TMUX_PANE"];
-    const [server] = process.env["TMUX"]?.split(",") ?? [];
-    if (window === undefined || server === undefined) throw new Error("the session has no terminal");
+    const target = ownTerminal();
+    if (target === undefined) throw new Error("the session has no terminal");
     const work = (): Promise<void> =>
-      "paste" in typed ? this.#paste({ server, window }, typed, key) : this.#press({ server, window }, typed.keys, key);
+      "paste" in typed ? this.#paste(target, typed, key) : this.#press(target, typed.keys, key);
     const turn = this.#terminalWork.then(work);
     this.#terminalWork = turn.catch(() => undefined);
     this.#typing.set(key, turn);

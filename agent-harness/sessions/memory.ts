@@ -64,6 +64,8 @@ export interface Memory {
   revivals: number;
   /** When the journal's last record was written. */
   recordAt: number;
+  /** The last that it said on its standard error before it had begun. */
+  complaint?: string;
   /** How many records its driver did not know. */
   unknown?: number;
   /** Why we end it, from before the first signal. */

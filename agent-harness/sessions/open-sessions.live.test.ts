@@ -187,6 +187,14 @@ describe("a session", () => {
     await daemon.delete("demo", session.id);
   });
 
+  test("that is to ask, of a provider that never does, is refused", async () => {
+    await using trial = await openSessionsTrial(postgres, { real: true });
+    const daemon = await trial.daemon();
+    const asking = daemon.create("demo", { provider: "pi", task: "say x", permissions: "ask" });
+    await expect(asking).rejects.toMatchObject({ code: "INVALID_REQUEST", message: expect.stringContaining("pi") });
+    expect(await daemon.list("demo")).toEqual([]);
+  });
+
   test("whose program cannot be started is not there, and the same key can be used again", async () => {
     await using trial = await openSessionsTrial(postgres);
     const daemon = await trial.daemon();

@@ -1,6 +1,6 @@
 import { errorText } from "../shared/errors.ts";
 import type { JournalRecord } from "./journal.ts";
-import { type Draft, type Sending, sourceOf } from "./memory.ts";
+import { type Draft, type Memory, type Sending, sourceOf } from "./memory.ts";
 import type { Reading, Way } from "./provider.ts";
 import { isTerminal, type SessionMessage, type Update } from "./session.ts";
 import { ask, changeStatus, emit, resolve } from "./transitions.ts";
@@ -18,6 +18,7 @@ export function readRecord(draft: Draft, way: Way, record: JournalRecord): void 
   draft.lastActivity = new Date(Math.max(record.at, draft.lastActivity.getTime()));
   if (record.from === "started") delete memory.launching;
   if (record.from === "stdin") given(draft, record.key);
+  if (record.from === "stderr" && draft.status === "starting") complain(memory, record.line);
   if (memory.stalled === true && record.from !== "exited" && record.from !== "stdin") revive(draft, record.at);
   memory.reader = state;
   for (const update of updates) apply(draft, update, record);
@@ -101,10 +102,25 @@ function addMessage(draft: Draft, message: SessionMessage, source: string): void
   if (message.role === "assistant" && message.text !== "") draft.memory.last = { text: message.text, source };
 }
 
-function exit(draft: Draft, { code, signal, at }: Extract<JournalRecord, { from: "exited" }>): void {
+/** The most that is kept of what a program says before it has begun, in characters. */
+const mostComplaint = 500;
+
+function complain(memory: Memory, line: string): void {
+  memory.complaint = `${memory.complaint ?? ""}${line}\n`.slice(-mostComplaint);
+}
+
+/** Why a program ended before it had begun, in its own words. */
+function whyEarly(complaint: string | undefined, screen: string | undefined): string {
+  if (complaint !== undefined) return `; it said: ${complaint.trim()}`;
+  return screen === undefined ? "" : `; its terminal showed: ${screen.trim().slice(-mostComplaint)}`;
+}
+
+function exit(draft: Draft, { code, signal, at, screen }: Extract<JournalRecord, { from: "exited" }>): void {
   const { memory } = draft;
   const ended = signal === null ? `exit code ${code}` : `signal ${signal}`;
-  const reason = memory.ending ?? (isTerminal(draft.status) || code === 0 ? ended : `${ended} while ${draft.status}`);
+  const early = draft.status === "starting" ? whyEarly(memory.complaint, screen) : "";
+  const midway = isTerminal(draft.status) || code === 0 ? ended : `${ended} while ${draft.status}`;
+  const reason = memory.ending ?? `${midway}${early}`;
   delete memory.awaiting;
   delete memory.ending;
   delete memory.stalled;

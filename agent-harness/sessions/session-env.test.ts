@@ -28,6 +28,7 @@ const env = {
   XDG_CONFIG_HOME: "/home/me/.config",
   HARNESS_BEARER_TOKEN: "secret",
   TMUX: "/tmp/tmux",
+  PM2_PROGRAMMATIC: "true",
   NODE_OPTIONS: "--inspect",
 };
 
@@ -47,6 +48,14 @@ test("without more, a program sees our environment, but nothing that is for us",
   expect(await place()).toEqual({
     cwd: "/work",
     env: { PATH, HOME, TERM, FAKE_PI_KEY, FAKE_CODEX_KEY, XDG_CONFIG_HOME, AGENT_HARNESS_HOME: paths.home },
+  });
+});
+
+test("pm2 in a session is the person's, never the one that runs our services", async () => {
+  const own = await place({ env: { ...env, PM2_HOME: join(paths.home, "pm2") } });
+  expect(own.env).not.toHaveProperty("PM2_HOME");
+  expect((await place({ env: { ...env, PM2_HOME: "/home/me/.pm2" } })).env).toMatchObject({
+    PM2_HOME: "/home/me/.pm2",
   });
 });
 

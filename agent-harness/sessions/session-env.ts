@@ -41,17 +41,20 @@ export interface PlaceOptions {
  */
 export async function sessionPlace(options: PlaceOptions): Promise<SessionPlace> {
   const { stack, env, paths } = options;
-  const place = stack === undefined ? { cwd: options.cwd, env: ownEnv(env) } : await stackPlace(options, stack);
+  const place = stack === undefined ? { cwd: options.cwd, env: ownEnv(env, paths) } : await stackPlace(options, stack);
   return { ...place, env: await withSubscription({ ...place.env, AGENT_HARNESS_HOME: paths.home }, options) };
 }
 
 /** What of our environment is not for a program that we start: our own secrets, and signs of the terminal that we run in. */
 const ours =
-  /^(?:HARNESS_|AGENT_HARNESS_CONFIG$|TMUX|NODE_OPTIONS$|NODE_CHANNEL_|CLAUDECODE$|CLAUDE_CODE_(?!USE_|OAUTH_)|npm_)/;
+  /^(?:HARNESS_|AGENT_HARNESS_CONFIG$|TMUX|NODE_OPTIONS$|NODE_CHANNEL_|PM2_(?!HOME$)|CLAUDECODE$|CLAUDE_CODE_(?!USE_|OAUTH_)|npm_)/;
 
-function ownEnv(env: Env): Record<string, string> {
+function ownEnv(env: Env, { home }: HomePaths): Record<string, string> {
+  // An agent's own `pm2` would stop our services.
+  const isOurs = (name: string, value: string): boolean =>
+    ours.test(name) || (name === "PM2_HOME" && value.startsWith(home));
   const entries = Object.entries(env).flatMap(([name, value]) =>
-    value === undefined || ours.test(name) ? [] : [[name, value] as const],
+    value === undefined || isOurs(name, value) ? [] : [[name, value] as const],
   );
   return Object.fromEntries(entries);
 }

@@ -157,6 +157,11 @@ export async function sendKeys(target: TmuxTarget, keys: readonly string[]): Pro
 /** Whether tmux gave no answer: it may do later what it was asked for. */
 export const isTimeout = (error: unknown): boolean => error instanceof HarnessError && error.code === "TIMEOUT";
 
+/** What a window shows, without empty lines at its end. The last resort: nothing is decided by it. */
+export async function screenText(target: TmuxTarget): Promise<string> {
+  return (await ask(target, ["capture-pane", "-p", "-J", "-t", paneOf(target)])).trimEnd();
+}
+
 /** A person who scrolled up has left the window in a mode in which keys are for tmux and not for the program. */
 const leaveMode = (target: TmuxTarget): string[] => ["copy-mode", "-q", "-t", paneOf(target), ";"];
 

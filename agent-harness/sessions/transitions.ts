@@ -58,6 +58,7 @@ export function finalize(draft: Draft, at: number): void {
     status,
     finalizedAt: new Date(at).toISOString(),
     terminalObservedAt,
+    reason: draft.reason ?? null,
     lastMessage: last?.text ?? null,
     messageSource: last?.source ?? null,
     // The same for the same end of the same turn, however often it is worked out.

@@ -8,6 +8,7 @@ const news: RestingNews = {
   provider: "codex",
   status: "idle",
   finalizedAt: "2026-01-02T03:04:05.000Z",
+  reason: "interrupted",
   lastMessage: "Done.",
   deliveryId: "d1",
 };
@@ -22,6 +23,7 @@ test("a delivery's body has what receivers of this webhook know, and the target'
     agentId: "codex-brave-otter",
     provider: "codex",
     status: "idle",
+    reason: "interrupted",
     lastMessage: "Done.",
     timestamp: "2026-01-02T03:04:05.000Z",
     deliveryId: "d1",

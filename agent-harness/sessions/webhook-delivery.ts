@@ -26,6 +26,8 @@ export interface RestingNews {
   status: RestingStatus;
   /** ISO 8601. */
   finalizedAt: string;
+  /** Why, where that is not a matter of course. */
+  reason: string | null;
   lastMessage: string | null;
   deliveryId: string;
 }
@@ -74,6 +76,7 @@ function payloadOf(event: WebhookEvent, news: RestingNews, target: Callback): Re
     agentId: news.agentId,
     provider: news.provider,
     status: news.status,
+    reason: news.reason,
     lastMessage: news.lastMessage,
     timestamp: news.finalizedAt,
     deliveryId: news.deliveryId,

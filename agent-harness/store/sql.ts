@@ -33,7 +33,7 @@ export interface Sql {
 }
 
 /** How long is waited for a connection, for an answer, for a lock, and for the next word of an open transaction, in ms. */
-const limits = { connect: 10_000, answer: 60_000, lock: 20_000, idle: 30_000 } as const;
+const limits = { connect: 10_000, answer: 30_000, lock: 20_000, idle: 30_000 } as const;
 
 /** A connection, not opened yet. A daemon that hangs in the middle of a transaction holds up the others for a while only. */
 export function newClient(place: StorePlace, name?: string): PG.Client {
