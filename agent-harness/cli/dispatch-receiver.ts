@@ -1,26 +1,54 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
+import { EventEmitter, once } from "node:events";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { HintSource } from "../sessions/index.ts";
+import type { HintSource, ReceiverAddress } from "../sessions/index.ts";
+import { errorNumber } from "../shared/errors.ts";
 
 /** A webhook has a few kB; its last message may be long. */
 const maxBodyBytes = 1024 * 1024;
 
-/** Receives the webhooks of one run on a free port of loopback, and takes them only from who was given the token. */
-export async function openHintReceiver(): Promise<HintSource & AsyncDisposable> {
-  const token = randomBytes(32).toString("hex");
-  const listeners: Parameters<HintSource["listen"]>[0][] = [];
+type Listener = Parameters<HintSource["listen"]>[0];
+type Hint = Parameters<Listener>[0] & { event: string };
+
+/** Where the webhooks of one run are received. */
+export interface HintReceiver extends HintSource, AsyncDisposable {
+  address: ReceiverAddress;
+  /** Waits for the last webhook of each of these agents, for at most so long. */
+  untilPosted(agents: readonly { id: string; deleted: boolean }[], limitMs: number): Promise<void>;
+}
+
+/**
+ * Receives the webhooks of one run on a free port of loopback, and takes them only from who was given the token. A run that
+ * is taken up again listens where it did before, if nobody else does by now: its agents' webhooks still go there.
+ */
+export async function openHintReceiver(before?: ReceiverAddress): Promise<HintReceiver> {
+  const token = before?.token ?? randomBytes(32).toString("hex");
+  const listeners: Listener[] = [];
+  const posted: Hint[] = [];
+  const news = new EventEmitter();
   const server = createServer(async (request, response) => {
-    const status = request.method === "POST" ? await take(request, token, listeners) : 405;
-    response.writeHead(status).end();
+    const hint = request.method === "POST" ? await readHint(request, token) : 405;
+    if (typeof hint === "number") return void response.writeHead(hint).end();
+    for (const listener of listeners) listener(hint);
+    response.writeHead(204).end(() => {
+      posted.push(hint);
+      news.emit("posted");
+    });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  await listen(server, before?.port);
   const { port } = server.address() as AddressInfo;
   return {
+    address: { port, token },
     callback: { url: `http://127.0.0.1:${port}/hints`, token },
     listen: (listener) => void listeners.push(listener),
+    untilPosted: async (agents, limitMs) => {
+      const signal = AbortSignal.timeout(limitMs);
+      const isLast = ({ event }: Hint, deleted: boolean): boolean => !deleted || event === "agent_exited";
+      const isMissing = (): boolean =>
+        agents.some(({ id, deleted }) => !posted.some((hint) => hint.agentId === id && isLast(hint, deleted)));
+      while (isMissing() && !signal.aborted) await once(news, "posted", { signal }).catch(() => undefined);
+    },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -29,19 +57,22 @@ export async function openHintReceiver(): Promise<HintSource & AsyncDisposable> 
   };
 }
 
-async function take(
-  request: IncomingMessage,
-  token: string,
-  listeners: readonly Parameters<HintSource["listen"]>[0][],
-): Promise<number> {
+async function listen(server: Server, port = 0): Promise<void> {
+  server.listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    if (port === 0 || errorNumber(error) !== "EADDRINUSE") throw error;
+    await listen(server);
+  }
+}
+
+/** What was posted, or the status of the refusal. */
+async function readHint(request: IncomingMessage, token: string): Promise<Hint | number> {
   const [, given = ""] = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
   if (!timingSafeEqual(digest(given), digest(token))) return 401;
   const body = await readBody(request);
-  if (body === undefined) return 413;
-  const hint = hintOf(body);
-  if (hint === undefined) return 400;
-  for (const listener of listeners) listener(hint);
-  return 204;
+  return body === undefined ? 413 : (hintOf(body) ?? 400);
 }
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
@@ -56,10 +87,11 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
   return body;
 }
 
-function hintOf(body: string): { project: string; agentId: string } | undefined {
+function hintOf(body: string): Hint | undefined {
   try {
-    const { project, agentId } = JSON.parse(body) as Record<string, unknown>;
-    return typeof project === "string" && typeof agentId === "string" ? { project, agentId } : undefined;
+    const { project, agentId, event } = JSON.parse(body) as Record<string, unknown>;
+    if (typeof project !== "string" || typeof agentId !== "string") return undefined;
+    return { project, agentId, event: String(event) };
   } catch {
     // Nothing that a harness posts.
     return undefined;

@@ -1,45 +1,25 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import type { DispatchReport } from "../sessions/dispatch/report.ts";
-import { packageRoot } from "../shared/paths.ts";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type ApiDouble, asked, openApiDouble } from "../testing/api-double.ts";
+import { build } from "../testing/crash.ts";
+import { type DispatchProgram, startDispatch } from "../testing/dispatch-program.ts";
 
 /* The real program against the double: what only a process of its own can show. */
 
+beforeAll(build);
+
 let home: string;
-beforeAll(async () => {
+beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "ah-dispatch-"));
 });
-afterAll(() => rm(home, { recursive: true, force: true }));
-
-interface Started {
-  child: ChildProcess;
-  ended: Promise<{ exitCode: number | null; signal: string | null; stdout: string; report: DispatchReport }>;
-}
+afterEach(() => rm(home, { recursive: true, force: true }));
 
 /** Starts the command; without a text for it, its stdin stays open. */
-function start(api: ApiDouble, argv: readonly string[], stdin: string | null = ""): Started {
-  const program = join(packageRoot(), "dist", "bin", "agent-harness.js");
-  const child = spawn(process.execPath, [program, "dispatch", "--provider", "codex", "--run-id", "r1", ...argv], {
-    cwd: home,
-    env: { PATH: process.env["PATH"], AGENT_HARNESS_HOME: home, HARNESS_BASE_URL: api.url },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  if (stdin !== null) child.stdin.end(stdin);
-  const ended = Promise.all([text(child.stdout), once(child, "close")]).then(([stdout, [exitCode, signal]]) => ({
-    exitCode: exitCode as number | null,
-    signal: signal as string | null,
-    stdout,
-    report: JSON.parse(stdout) as DispatchReport,
-  }));
-  return { child, ended };
-}
+const start = (api: ApiDouble, argv: readonly string[], stdin: string | null = ""): DispatchProgram =>
+  startDispatch({ api, home, argv, stdin });
 
 const openWorking = (onAbort = true): Promise<ApiDouble> =>
   openApiDouble({
@@ -88,22 +68,6 @@ test("the second SIGINT waits for nothing", async () => {
   const { exitCode, report } = await ended;
   expect(exitCode).toBe(130);
   expect(report.agents).toMatchObject([{ id: "codex-r1-1", finalStatus: "processing", outcome: null }]);
-});
-
-test("killed and run again with the same id, it goes on with the agents that it had started", async () => {
-  await using api = await openWorking();
-  const first = start(api, ["--task", "Say hello."]);
-  first.ended.catch(() => undefined);
-  await asked(api, /GET .*codex-r1-1$/);
-  first.child.kill("SIGKILL");
-  await once(first.child, "close");
-  const second = start(api, ["--task", "Say hello."]);
-  await asked(api, /POST .*agents$/, 2);
-  api.finish("codex-r1-1", "Done once.");
-  const { exitCode, report } = await second.ended;
-  expect(exitCode).toBe(0);
-  expect(report.messages).toMatchObject([{ agentId: "codex-r1-1", text: "Done once." }]);
-  expect(api.agents.size).toBe(1);
 });
 
 test("a long task comes in on stdin, and a long answer goes out whole", async () => {

@@ -1,6 +1,7 @@
 import { text as readAll } from "node:stream/consumers";
 import type { DispatchReport, DispatchRequest, HarnessClient } from "../sessions/index.ts";
 import { asHarnessError, errorKinds, type HarnessError } from "../shared/errors.ts";
+import type { HomePaths } from "../shared/paths.ts";
 import { type CommandContext, command, type Options } from "./command.ts";
 import { dispatchOptions, givenBaseUrl, givenInputs } from "./dispatch-inputs.ts";
 import { errorLines, jsonText } from "./output.ts";
@@ -30,19 +31,38 @@ async function runDispatch(_: unknown, options: Options, context: CommandContext
   using signals = listenToSignals(context);
   const { interrupted, hurried } = signals;
   // Here, so that no other command waits for it to be loaded.
-  const { dispatch } = await import("../sessions/index.ts");
+  const { dispatch, openRunRecord } = await import("../sessions/index.ts");
   const begun = await Promise.race([begin(options, context).catch(asHarnessError), aborted(interrupted)]);
   if (begun === undefined || begun instanceof Error) return await refuse(begun, signals, context);
-  const { request, client } = begun;
+  const { request, client, paths } = begun;
+  const { runId } = request;
+  const record = await openRunRecord({ paths, runId, tell: (text) => context.stderr(`${text}\n`) });
   const { openHintReceiver } = await import("./dispatch-receiver.ts");
-  await using hints = request.webhook ? await openHintReceiver() : undefined;
-  context.stderr(`dispatch ${request.runId}: ${request.count} × ${request.provider} in ${request.cwd}\n`);
-  const report = await dispatch(request, { client, hints, progress: context.progress, interrupted, hurried });
+  await using hints = request.webhook ? await openHintReceiver(record.receiver) : undefined;
+  if (hints !== undefined) await record.noteReceiver(hints.address);
+  context.stderr(`dispatch ${runId}: ${request.count} × ${request.provider} in ${request.cwd}\n`);
+  const { progress } = context;
+  const report = await dispatch(request, { client, hints, record, progress, interrupted, hurried });
   context.stdout(jsonText(report));
   context.stderr(lastLines(report));
   await untilPrinted();
+  if (isOver(report)) await record.forget();
+  if (!hurried.aborted) await hints?.untilPosted(atRest(report), webhookMs);
   return { exitCode: exitCodeOf(report, signals.number()) };
 }
+
+/** Whether there is nothing to be taken up: each agent's part has its end, and somebody was told of it. */
+const isOver = ({ agents }: DispatchReport): boolean =>
+  agents.length > 0 && agents.every(({ outcome }) => outcome !== null);
+
+/** How long webhooks are waited for that are on their way: the server tries one that nobody takes again for hours. */
+const webhookMs = 1000;
+
+/** The agents of which a webhook tells. */
+const atRest = ({ agents }: DispatchReport): { id: string; deleted: boolean }[] =>
+  agents.flatMap(({ id, deleted, completionTs }) =>
+    id !== null && (deleted || completionTs !== null) ? [{ id, deleted }] : [],
+  );
 
 const aborted = (signal: AbortSignal): Promise<undefined> =>
   new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
@@ -59,7 +79,7 @@ async function refuse(error: HarnessError | undefined, signals: Signals, context
 async function begin(
   options: Options,
   { env, cwd, ...context }: CommandContext,
-): Promise<{ request: DispatchRequest; client: HarnessClient }> {
+): Promise<{ request: DispatchRequest; client: HarnessClient; paths: HomePaths }> {
   const { readRequest } = await import("../sessions/index.ts");
   const { openDispatchClient } = await import("./dispatch-client.ts");
   const fromStdin = options["task"] === "-";
@@ -71,7 +91,8 @@ async function begin(
     throw usage(`--base-url (HARNESS_BASE_URL) is no URL: ${baseUrl}`, `Such as: ${usualBaseUrl}`);
   }
   const token = env["HARNESS_BEARER_TOKEN"] || undefined;
-  return { request, client: await openDispatchClient({ baseUrl, token, paths: homeOf({ env, ...context }) }) };
+  const paths = homeOf({ env, ...context });
+  return { request, client: await openDispatchClient({ baseUrl, token, paths }), paths };
 }
 
 interface Signals extends Disposable {

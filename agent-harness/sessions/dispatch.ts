@@ -10,6 +10,7 @@ import type { DispatchRequest } from "./dispatch/inputs.ts";
 import { endLeftovers } from "./dispatch/leftovers.ts";
 import { lookAtAll } from "./dispatch/look.ts";
 import { ensureProject } from "./dispatch/project.ts";
+import { openNoRecord, type RunRecord } from "./dispatch/record.ts";
 import { maxRetries } from "./dispatch/recovery.ts";
 import { type DispatchReport, isMet, reportOf } from "./dispatch/report.ts";
 import { newDispatched, type Pace, type Run, usualPace } from "./dispatch/run.ts";
@@ -26,6 +27,8 @@ export interface DispatchOptions {
   client: HarnessClient;
   progress?: Progress;
   hints?: HintSource | undefined;
+  /** What an earlier process of the same run has left. */
+  record?: RunRecord;
   /** Aborted when somebody wants to have done: agents are told to end their turn, and the report is made. */
   interrupted?: AbortSignal;
   /** Aborted when somebody will not even wait for that. */
@@ -63,7 +66,7 @@ export async function dispatch(request: DispatchRequest, options: DispatchOption
 }
 
 function openRun(request: DispatchRequest, options: DispatchOptions, errors: ReturnType<typeof openErrorLog>): Run {
-  const { client, progress = silent, hints } = options;
+  const { client, progress = silent, hints, record = openNoRecord() } = options;
   const stopped = new AbortController();
   // Each agent waits for it, more than once.
   setMaxListeners(0, stopped.signal);
@@ -74,6 +77,7 @@ function openRun(request: DispatchRequest, options: DispatchOptions, errors: Ret
     progress,
     pace,
     recovery: { client, errors, backoffMs: pace.backoffMs, signal: stopped.signal },
+    record,
     project: undefined,
     agents: [],
     stopReason: undefined,

@@ -8,6 +8,7 @@ export {
   type InputName,
   readRequest,
 } from "./dispatch/inputs.ts";
+export { openRunRecord, type ReceiverAddress } from "./dispatch/record.ts";
 export { type DispatchReport, reportOfRefusal } from "./dispatch/report.ts";
 export { dispatch, type HintSource } from "./dispatch.ts";
 export { openSessions } from "./open-sessions.ts";

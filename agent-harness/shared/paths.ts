@@ -52,6 +52,8 @@ export interface HomePaths {
   tmux: string;
   /** The key that webhooks are signed with. */
   webhookSecret: string;
+  /** What `dispatch` leaves for the one that takes its run up again; a file a run. */
+  dispatches: string;
 }
 
 /** The layout of the harness's home. */
@@ -78,6 +80,7 @@ export function homePaths(home: string = harnessHome()): HomePaths {
     tmux: join(home, "tmux", "server"),
     apiToken: join(home, "api-token"),
     webhookSecret: join(home, "webhook-secret"),
+    dispatches: join(home, "dispatch"),
   };
 }
 

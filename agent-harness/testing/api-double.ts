@@ -94,7 +94,7 @@ interface State {
   streams: Set<Stream>;
   forgotten: number;
   silent: boolean;
-  /** What each idempotency key was used for, and the agent that it gave, also of one that is gone. */
+  /** What each idempotency key was used for, and the agent that it gave; forgotten with it. */
   keys: Map<string, { id: string; request: string }>;
   double: ApiDouble;
 }
@@ -292,6 +292,7 @@ function serveAgent(state: State, method: string, agent: DoubleAgent, what: stri
   const { options, double } = state;
   if (method === "DELETE") {
     double.agents.delete(agent.id);
+    if (agent.key !== undefined) state.keys.delete(agent.key);
     return { status: 204 };
   }
   const said = (text: string) => ({ id: "m", role: "assistant", text });

@@ -177,6 +177,18 @@ describe("a run that is taken up again", () => {
   );
 });
 
+test("a run that is taken up starts nothing while the server does not say what is there", async () => {
+  await using api = await openHello(({ route }) =>
+    route.endsWith("codex-r1-1-2") ? { status: 500, error: "INTERNAL_ERROR" } : undefined,
+  );
+  api.projects.set("shop", "/work/shop");
+  const report = await dispatchTo(api);
+  expect(report.agents).toMatchObject([{ id: null, outcome: "failed" }]);
+  expect(report.agents[0]?.reason).toContain("not known: INTERNAL_ERROR");
+  expect(report.errors).toMatchObject([{ code: "INTERNAL_ERROR", agentId: "codex-r1-1-2", count: 3 }]);
+  expect(api.requests.filter(isCreation)).toEqual([]);
+});
+
 describe("creating the project", () => {
   const name = (report: Awaited<ReturnType<typeof dispatchTo>>): string | undefined => report.project?.name;
 
@@ -252,7 +264,7 @@ test("an agent that somebody deletes while it works is not started again", async
   const report = await running;
   expect(report.agents).toMatchObject([{ id: "codex-r1-1", outcome: "failed", attempts: 1 }]);
   expect(report.agents[0]?.reason).toContain("deleted by somebody else");
-  expect(report.messages[0]?.missing).toBe("it was deleted by somebody else");
+  expect(report.messages[0]?.missing).toBe("it is not there any more");
 });
 
 test("an agent that is gone before it began is started once more", async () => {

@@ -2,6 +2,7 @@ import type { Progress } from "../../shared/progress.ts";
 import type { SessionStatus } from "../session.ts";
 import type { HarnessClient } from "./client.ts";
 import type { DispatchRequest } from "./inputs.ts";
+import type { RunRecord } from "./record.ts";
 import type { Recovery, Retries } from "./recovery.ts";
 
 /* What is known while a dispatch runs. */
@@ -91,6 +92,7 @@ export interface Run {
   progress: Progress;
   pace: Pace;
   recovery: Recovery;
+  record: RunRecord;
   project: ProjectInUse | undefined;
   agents: Dispatched[];
   /** Why it ends; undefined while it goes on. */

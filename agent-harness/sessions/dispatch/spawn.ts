@@ -37,19 +37,6 @@ export async function spawn(run: Run, agent: Dispatched): Promise<Spawned> {
   }
 }
 
-/**
- * The attempt that a part of the run is at: the newest one that is there, of at most `most`. A run that is taken up again
- * knows no more of its agents than their names, and the first one was deleted when the second was started.
- */
-export async function attemptUnderWay(run: Run, agent: Dispatched, most: number): Promise<number> {
-  // In a project that we have just made there is no agent.
-  if (!run.request.mayResume || projectOf(run).created) return 1;
-  for (let attempt = most; attempt > 1; attempt -= 1) {
-    if ((await find(run, nameFor(run, { number: agent.number, attempt }))) !== undefined) return attempt;
-  }
-  return 1;
-}
-
 /** The agent's id, unless the server gives another: this run, this part of it, this attempt. */
 export const nameFor = ({ request }: Run, { number, attempt }: Pick<Dispatched, "number" | "attempt">): string =>
   [request.provider, request.runId, number, ...(attempt === 1 ? [] : [attempt])].join("-");
@@ -72,24 +59,34 @@ function mayBeThere(error: unknown): boolean {
   return failedWith(error, "NAME_CONFLICT") || status === undefined || status >= 500;
 }
 
-/** The agent of our name that is there already: ours, when it has our task. Undefined when there is none. */
-async function adopt(run: Run, { name, task, provider }: NewAgent): Promise<AgentView | undefined> {
-  const view = await find(run, name);
-  if (view === undefined || (view.task === task && view.provider === provider)) return view;
-  throw new HarnessError("NAME_CONFLICT", `The agent ${name} is there already, with another task.`, {
+/** The agent of our name that is there already. Undefined when there is none, or nobody can say. */
+async function adopt(run: Run, wanted: NewAgent): Promise<AgentView | undefined> {
+  try {
+    const view = await findAgent(run, wanted.name);
+    return view && requireOurs(view, wanted);
+  } catch (error) {
+    if (failureOf(error) === undefined || failedWith(error, "NAME_CONFLICT")) throw error;
+    return undefined;
+  }
+}
+
+/** An agent of our name, which is ours when it has our task. */
+export function requireOurs(view: AgentView, { task, provider }: Pick<NewAgent, "task" | "provider">): AgentView {
+  if (view.task === task && view.provider === provider) return view;
+  throw new HarnessError("NAME_CONFLICT", `The agent ${view.id} is there already, with another task.`, {
     hint: "Leave --run-id away, or give another one.",
   });
 }
 
-/** The agent of a name; undefined when there is none, or nobody can say. */
-async function find(run: Run, name: string): Promise<AgentView | undefined> {
+/** The agent of a name; undefined when there is none. */
+export async function findAgent(run: Run, name: string): Promise<AgentView | undefined> {
   const expected = ["AGENT_NOT_FOUND", "PROJECT_NOT_FOUND"];
   const what = { doing: "look for it", agentId: name, retries: { left: maxRetries.other }, expected };
   try {
     return await withRecovery(run.recovery, what, () => run.client.getAgent(projectOf(run).name, name));
   } catch (error) {
-    if (failureOf(error) === undefined) throw error;
-    return undefined;
+    if (failedWith(error, ...expected)) return undefined;
+    throw error;
   }
 }
 
