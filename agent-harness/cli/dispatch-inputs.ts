@@ -19,9 +19,13 @@ export const inputs: Readonly<Record<Exclude<InputName, "webhook" | "timeouts"> 
   subscription: ["--subscription <id>", "SUBSCRIPTION", "the credential profile"],
   parallel: ["--parallel <n>", "PARALLEL_COUNT", "how many agents get the task (1)"],
   completion: ["--completion <mode>", "COMPLETION_MODE", "all: every agent is to succeed (usual); any: the first one"],
-  runIn: ["--run-in <way>", "HARNESS_RUN_IN", "tmux or headless"],
+  runIn: ["--run-in <way>", "HARNESS_RUN_IN", "tmux or headless; as `serve` is set without it (tmux)"],
   stack: ["--stack <id>", "HARNESS_STACK", "the launched stack in whose directory and env they run"],
-  permissions: ["--permissions <what>", "HARNESS_PERMISSIONS", "what they may do without asking: ask, edits, all"],
+  permissions: [
+    "--permissions <what>",
+    "HARNESS_PERMISSIONS",
+    "what they may do without asking: ask, edits, all (ask); pi asks nothing",
+  ],
   runId: ["--run-id <id>", "HARNESS_RUN_ID", "go on with the run of this id instead of starting the task again"],
 };
 

@@ -133,10 +133,13 @@ function exitCodeOf({ completion }: DispatchReport, signal: number): number {
 }
 
 /** What a person wants to see who does not read the report. */
-function lastLines({ completion, agents, timings }: DispatchReport): string {
+function lastLines({ completion, agents, errors, timings }: DispatchReport): string {
   const head = `${completion.met ? "✔" : "✖"} ${completion.reason} (${duration(timings.durationMs)})\n`;
   const kept = agents.filter(({ outcome, deleted }) => outcome !== "succeeded" && !deleted);
-  return (
-    head + kept.map((one) => `  ${one.id ?? "never created"}: ${one.attachCommand ?? one.reason ?? ""}\n`).join("")
-  );
+  const why = completion.met ? [] : errors.filter(({ recovered }) => !recovered);
+  return [
+    head,
+    ...kept.map((one) => `  ${one.id ?? "never created"}: ${one.attachCommand ?? one.reason ?? ""}\n`),
+    ...why.map(({ code, message }) => `  ${code}: ${message}\n`),
+  ].join("");
 }

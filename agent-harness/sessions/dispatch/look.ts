@@ -75,7 +75,9 @@ export function see(run: Run, agent: Dispatched, view: AgentView): void {
   // What it said before it went on is not its last message.
   if (!agent.atRest) agent.hinted = undefined;
   if (view.waitsFor !== undefined && view.waitsFor !== waited) {
-    tell(run, agent, `asks: ${view.waitsFor}${view.attachCommand === undefined ? "" : ` (${view.attachCommand})`}`);
+    // Of a headless one the command only shows the journal.
+    const terminal = view.attachCommand?.startsWith("tmux ") ? `, or: ${view.attachCommand}` : "";
+    tell(run, agent, `asks: ${view.waitsFor} (answer it on the page /inspect of the API${terminal})`);
   }
 }
 
