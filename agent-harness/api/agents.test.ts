@@ -119,18 +119,24 @@ test("an agent that waits shows what for, and one without tmux has no window", a
 });
 
 test.each([
-  [{ task: "t" }, "body.provider: "],
+  [{ task: "t" }, "body.provider: is missing; it takes one of claude-code, codex, opencode, pi"],
+  [{ provider: "emacs", task: "t" }, 'body.provider: takes one of claude-code, codex, opencode, pi, not "emacs"'],
+  [{ provider: "codex" }, "body.task: is missing; it takes a text"],
+  [{ provider: "codex", task: "" }, "body.task: must not be empty"],
+  [{ provider: "codex", task: ["t"] }, "body.task: takes a text, not a list"],
   [
-    { provider: "emacs", task: "t" },
-    'body.provider: there is no provider "emacs"; there are claude-code, codex, opencode, pi',
+    { provider: "codex", task: 7, runIn: null },
+    "body.task: takes a text, not 7; body.runIn: takes one of tmux, headless, not null",
   ],
-  [{ provider: "codex" }, "body.task: "],
-  [{ provider: "codex", task: "" }, "body.task: "],
   [{ ...task, name: "No Good" }, "body.name: an agent's name is 3 to 40 small letters, digits and -"],
   [{ ...task, name: "ab" }, "body.name: "],
-  [{ ...task, runIn: "screen" }, "body.runIn: "],
-  [{ ...task, permissions: "some" }, "body.permissions: "],
-  [{ ...task, stack: 100 }, "body.stack: "],
+  [{ ...task, runIn: "screen" }, 'body.runIn: takes one of tmux, headless, not "screen"'],
+  [{ ...task, permissions: "some" }, 'body.permissions: takes one of ask, edits, all, not "some"'],
+  [{ ...task, stack: 100 }, "body.stack: takes a whole number from 1 to 99"],
+  [{ ...task, stack: 1.5 }, "body.stack: takes a whole number from 1 to 99"],
+  [{ ...task, callback: {} }, "body.callback.url: is missing; it takes a text"],
+  [{ ...task, callback: { url: "no" } }, "body.callback.url: must be a URL, such as http://127.0.0.1:9000/hook"],
+  [[], "body: takes an object, not a list"],
   [{ ...task, callback: { url: "http://192.168.1.1/" } }, "private address"],
 ])("%j starts nothing", async (json, text) => {
   const { create, sessions } = await open();

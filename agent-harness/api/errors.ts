@@ -1,5 +1,5 @@
 import type { z } from "@hono/zod-openapi";
-import { asHarnessError, type ErrorCode, HarnessError, httpStatusOf } from "../shared/errors.ts";
+import { asHarnessError, type ErrorCode, type HarnessError, httpStatusOf } from "../shared/errors.ts";
 import type { errorEnvelope } from "./schemas.ts";
 
 /** The codes that seed 001 has another word for. */
@@ -24,10 +24,4 @@ export function envelopeOf(error: HarnessError): z.output<typeof errorEnvelope> 
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     ...(error.leftBehind === undefined ? {} : { leftBehind: error.leftBehind }),
   };
-}
-
-/** What is wrong with a request, all of it in one message. */
-export function invalidRequest(where: string, { issues }: z.ZodError): HarnessError {
-  const lines = issues.map(({ path, message }) => [[where, ...path].join("."), message].join(": "));
-  return new HarnessError("INVALID_REQUEST", lines.join("; "));
 }

@@ -1,12 +1,12 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { EventFilter } from "../store/index.ts";
-import { invalidRequest } from "./errors.ts";
 import { eventIdText } from "./json.ts";
 import type { ApiParts } from "./parts.ts";
 import { addRoute, type KnownRoute } from "./route.ts";
 import { eventId } from "./schemas.ts";
 import { streamOf } from "./sse.ts";
+import { checked } from "./validation.ts";
 
 const query = z.object({
   since: eventId.optional().openapi({ description: "events after this one, then new ones; evt-0 is everything kept" }),
@@ -73,10 +73,7 @@ async function follow(parts: ApiParts, filter: EventFilter, since: string | unde
 
 /** Where to begin: a browser that comes back sends both, and its Last-Event-ID is the newer one. */
 function sinceOf(since: string | undefined, last: string | undefined): number | undefined {
-  if (last !== undefined && last !== "") {
-    const checked = eventId.safeParse(last);
-    if (!checked.success) throw invalidRequest("Last-Event-ID", checked.error);
-  }
+  if (last !== undefined && last !== "") checked("Last-Event-ID", eventId, last);
   const ids = [since, last].filter((one) => one !== undefined && one !== "").map((one) => Number(one?.slice(4)));
   return ids.length === 0 ? undefined : Math.max(...ids);
 }

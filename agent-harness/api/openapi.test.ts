@@ -76,6 +76,25 @@ test("what is checked is what is described", async () => {
   expect(paths["/health"]?.["get"]?.security).toEqual([]);
   expect(paths["/projects"]?.["get"]?.security).toBeUndefined();
   expect(Object.keys(components.schemas["Agent"]?.properties ?? {})).toContain("pending");
+  const answers = paths["/projects/{name}/agents/{id}/respond"]?.["post"]?.requestBody?.content["application/json"];
+  expect(answers?.schema).toMatchObject({
+    required: ["pendingId"],
+    properties: {
+      decision: { enum: ["allow", "allow_always", "deny"] },
+      answers: { type: "object", description: expect.stringContaining("`pending.questions`") },
+    },
+  });
+  expect(components.schemas["Agent"]?.properties["pending"]).toMatchObject({
+    properties: {
+      questions: {
+        type: "array",
+        items: {
+          required: ["id", "question", "options", "multiSelect", "freeText", "required"],
+          properties: { id: { description: expect.stringContaining("the key of its answer") } },
+        },
+      },
+    },
+  });
   for (const operation of Object.values(paths).flatMap((one) => Object.values(one))) {
     expect(operation.responses["default"]?.content).toHaveProperty("application/json");
   }

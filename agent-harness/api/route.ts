@@ -2,8 +2,8 @@ import type { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HarnessError } from "../shared/errors.ts";
 import { readJson } from "./body.ts";
-import { invalidRequest } from "./errors.ts";
 import { errorEnvelope } from "./schemas.ts";
+import { checked } from "./validation.ts";
 
 /** The prefix of every route. */
 export const apiPrefix = "/api/v1";
@@ -65,10 +65,10 @@ export function addRoute<Query extends Fields | undefined, Body extends z.ZodTyp
 
 function check(where: string, schema: z.ZodType | undefined, value: unknown): unknown {
   if (schema === undefined) return undefined;
-  const checked = schema.safeParse(value);
-  if (checked.success) return checked.data;
-  if (value === undefined) throw new HarnessError("INVALID_REQUEST", `The ${where} is missing: give JSON.`);
-  throw invalidRequest(where, checked.error);
+  if (value !== undefined || schema.safeParse(undefined).success) return checked(where, schema, value);
+  // What has to be in it is said at once.
+  checked(`The ${where} is missing, give JSON; ${where}`, schema, {});
+  throw new HarnessError("INVALID_REQUEST", `The ${where} is missing: give JSON.`);
 }
 
 /** Names that nothing can have are not looked for. */

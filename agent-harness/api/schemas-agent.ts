@@ -81,8 +81,26 @@ export const oneCompactAgent = z.object({ agent: z.object({ id, status, tmuxTarg
 export const input = z.object({ text });
 export const delivered = z.object({ delivered: z.literal(true) });
 
+const [{ shape: decided }, { shape: answered }] = answer.options;
+
 /** An answer to what an agent waits for: a decision for a permission, answers by question for a question. */
-export const response = z.object({ pendingId: text }).and(answer);
+export const response = z
+  .object({
+    pendingId: text.openapi({ description: "the id in the agent's `pending`" }),
+    decision: decided.decision.optional().openapi({
+      description: "for a permission; allow_always where it is among the options",
+    }),
+    message: decided.message.openapi({ description: "with deny: what the agent is told" }),
+    answers: answered.answers.optional().openapi({
+      description:
+        "for a question: by the `id` of each of `pending.questions` (or its text, its header, its place 1, 2 …) the id of an " +
+        "option or a text, and a list of them where `multiSelect` is true. Every question that is `required` has to be answered.",
+      example: { "1": "Postgres", "2": ["Login", "Export"] },
+    }),
+  })
+  .refine((given) => (given.decision === undefined) !== (given.answers === undefined), {
+    error: `takes either decision (${decided.decision.options.join(", ")}), for a permission, or answers, for a question`,
+  });
 
 export const sent = z.object({ sent: z.literal(true) });
 

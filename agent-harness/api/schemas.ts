@@ -6,39 +6,40 @@ import { providerNames, runWays, sessionStatuses } from "../sessions/index.ts";
 /** A text that has something in it. */
 export const text = z.string().min(1);
 
-export const projectName = z
-  .string()
-  .regex(/^[a-zA-Z0-9_-]{1,64}$/, "a project's name is 1 to 64 letters, digits, _ and -")
-  .openapi({ example: "shop" });
+/** A text of a pattern; whatever else is given, or nothing, what it is like is said. */
+const textLike = (pattern: RegExp, rule: string) =>
+  z.string({ error: ({ input }) => (input === undefined ? `is missing; ${rule}` : rule) }).regex(pattern, rule);
 
-export const agentName = z
-  .string()
-  .regex(/^[a-z0-9-]{3,40}$/, "an agent's name is 3 to 40 small letters, digits and -")
-  .openapi({ example: "codex-brave-otter" });
+export const projectName = textLike(
+  /^[a-zA-Z0-9_-]{1,64}$/,
+  "a project's name is 1 to 64 letters, digits, _ and -",
+).openapi({ example: "shop" });
 
-export const provider = z
-  .string()
-  .refine((one) => (providerNames as readonly string[]).includes(one), {
-    error: ({ input }) => `there is no provider ${JSON.stringify(input)}; there are ${providerNames.join(", ")}`,
-  })
-  .transform((one) => one as (typeof providerNames)[number])
-  .openapi({ enum: [...providerNames] });
+export const agentName = textLike(
+  /^[a-z0-9-]{3,40}$/,
+  "an agent's name is 3 to 40 small letters, digits and -",
+).openapi({ example: "codex-brave-otter" });
+
+export const provider = z.enum(providerNames);
 
 export const runIn = z.enum(runWays).openapi({ description: "in the terminal of a tmux window, or without one" });
 
 export const status = z.enum(sessionStatuses);
 
-export const stackId = z.int().min(1).max(99).openapi({ description: "the agent id of a launched stack" });
+/** A whole number between two. */
+function wholeNumber(min: number, max: number) {
+  const rule = `takes a whole number from ${min} to ${max}`;
+  return z.int(rule).min(min, rule).max(max, rule);
+}
+
+export const stackId = wholeNumber(1, 99).openapi({ description: "the agent id of a launched stack" });
 
 /** When, ISO 8601. */
 export const time = z.iso.datetime().openapi({ example: "2026-01-02T03:04:05.678Z" });
 
-export const eventId = z
-  .string()
-  .regex(/^evt-\d{1,15}$/, "an event's id is evt-<number>, such as evt-0")
-  .openapi({
-    example: "evt-17",
-  });
+export const eventId = textLike(/^evt-\d{1,15}$/, "an event's id is evt-<number>, such as evt-0").openapi({
+  example: "evt-17",
+});
 
 /** A target of webhooks, as it is given. */
 export const callback = z.object({
@@ -61,13 +62,13 @@ export const errorEnvelope = z.object({
 });
 
 /** A whole number out of a query. */
-export const count = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,9}$/, `a whole number from ${min} to ${max}`)
+export function count(min: number, max: number) {
+  const rule = `takes a whole number from ${min} to ${max}`;
+  return textLike(/^\d{1,9}$/, rule)
     .transform(Number)
-    .pipe(z.int().min(min).max(max))
+    .pipe(wholeNumber(min, max))
     .openapi({ type: "integer", minimum: min, maximum: max });
+}
 
 /** `?compact=1` or `true`: an answer with the few fields that a program polls for. */
 export const compactQuery = z.object({

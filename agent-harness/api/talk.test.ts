@@ -58,9 +58,24 @@ test("what is pending is answered by a decision or by answers; a stale id is a c
     status: 409,
     json: { error: "PENDING_STALE" },
   });
-  for (const json of [{ decision: "allow" }, { pendingId: "p1" }, { pendingId: "p1", decision: "maybe" }]) {
-    expect(await respond(json)).toMatchObject({ status: 400, json: { error: "INVALID_REQUEST" } });
-  }
+});
+
+test.each([
+  [{ decision: "allow" }, "body.pendingId: is missing; it takes a text"],
+  [{ pendingId: "p", decision: "yes" }, 'body.decision: takes one of allow, allow_always, deny, not "yes"'],
+  [{ pendingId: "p" }, "body: takes either decision (allow, allow_always, deny), for a permission, or answers, for a"],
+  [{ pendingId: "p", decision: "deny", answers: { a: "b" } }, "body: takes either decision"],
+  [{ pendingId: "p", answers: "Red" }, 'body.answers: takes an object, not "Red"'],
+  [{ pendingId: "p", answers: { "Which?": 3 } }, "body.answers.Which?: takes a text or a list, not 3"],
+  [{ pendingId: "p", answers: { a: [1] } }, "body.answers.a.0: takes a text, not 1"],
+  [undefined, "The body is missing, give JSON; body.pendingId: is missing; it takes a text"],
+])("the answer %j is refused with what it takes", async (json, message) => {
+  const { ask, sessions } = await open();
+  expect(await ask("POST", `${path}/respond`, { json })).toMatchObject({
+    status: 400,
+    json: { error: "INVALID_REQUEST", message: expect.stringContaining(message) },
+  });
+  expect(sessions.calls).toEqual([]);
 });
 
 test("a turn is aborted, with or without a body", async () => {
@@ -79,6 +94,13 @@ test("output has as many lines as were asked for", async () => {
   expect((await ask("GET", `${path}/output`)).json).toMatchObject({ lines: 200 });
   expect((await ask("GET", `${path}/output?lines=10000`)).status).toBe(200);
 });
+
+const taken: Record<string, string> = {
+  lines: "takes a whole number from 1 to 10000",
+  limit: "takes a whole number from 1 to 500",
+  role: "takes one of all, user, assistant, system, developer, not",
+  since: "an event's id is evt-<number>, such as evt-0",
+};
 
 test.each([
   "output?lines=0",
@@ -103,7 +125,7 @@ test.each([
   const [, field = ""] = /\?(\w+)=/.exec(bad) ?? [];
   expect(await ask("GET", `${path}/${bad}`)).toMatchObject({
     status: 400,
-    json: { error: "INVALID_REQUEST", message: expect.stringContaining(`query.${field}: `) },
+    json: { error: "INVALID_REQUEST", message: expect.stringContaining(`query.${field}: ${taken[field]}`) },
   });
   expect(sessions.calls).toEqual([]);
 });

@@ -40,11 +40,13 @@ export function addTellRoutes(app: OpenAPIHono, { sessions }: ApiParts): KnownRo
     addRoute(app, {
       method: "post",
       path: `${path}/respond`,
-      summary: "Answers what an agent waits for; 409 PENDING_STALE when it does not wait for that any more",
+      summary:
+        "Answers what an agent waits for; 409 PENDING_STALE when it does not wait for that any more, 400 when an answer fits no question",
       body: response,
       answer: { status: 202, description: "it was delivered", schema: delivered },
-      run: async ({ params, body: { pendingId, ...answer }, c }) => {
-        await sessions.respond(params.name, params.id, pendingId, present(answer));
+      run: async ({ params, body: { pendingId, decision, message, answers = {} }, c }) => {
+        const answer = decision === undefined ? { answers } : { decision, ...present({ message }) };
+        await sessions.respond(params.name, params.id, pendingId, answer);
         return c.json({ delivered: true }, 202);
       },
     }),

@@ -4,6 +4,7 @@ import { fakeProvider } from "../testing/fake-provider.mjs";
 import { decide, noteAnswer, noteInput, noteInterrupt, noteLate } from "./commands.ts";
 import { claudeCode } from "./providers/claude-code.ts";
 import { newTerminalState } from "./providers/claude-code-state.ts";
+import { asQuestions, fitAnswers } from "./questions.ts";
 import { inputOwed, readRecord } from "./reading.ts";
 import type { Pending } from "./session.ts";
 import { ask } from "./transitions.ts";
@@ -66,6 +67,80 @@ describe("an answer", () => {
       "p1 is a permission; answers were given.",
     );
     expect(draft).toMatchObject({ status: "waiting_input", memory: { pendings: [{ id: "p1" }], commands: [] } });
+  });
+});
+
+describe("answers to questions", () => {
+  const options = ["Red", "Blue"].map((one) => ({ id: one, label: one }));
+  const questions = asQuestions([
+    { header: "Colour", question: "Which colour?", options },
+    {
+      header: "Sizes",
+      question: "Which sizes?",
+      options: [{ id: "s", label: "Small" }],
+      multiSelect: true,
+      freeText: false,
+    },
+    { id: "why", question: "Why?", required: false },
+  ]);
+  const asked: Pending = { id: "q1", kind: "question", title: "Which?", options, questions, input: {} };
+  const answer = (answers: Record<string, string | string[]>, what: Pending = asked) => {
+    const draft = newDraft({ status: "processing" });
+    ask(draft, what, "protocol", 1);
+    const given = (): string => {
+      noteAnswer(draft, way, "q1", { answers }, 2);
+      return draft.status;
+    };
+    return { draft, given };
+  };
+
+  test.each([
+    [{ "Which colour?": "Red", "Which sizes?": ["s"] }],
+    [{ Colour: "any other", Sizes: ["small"], why: "So." }],
+    [{ 1: "Blue", 2: "s", "Why?": "So." }],
+  ])("%j fit", (answers) => {
+    expect(answer(answers as Record<string, string>).given()).toBe("processing");
+  });
+
+  test.each([
+    [{ bogus: "Red" }, '"bogus" is none of its questions; "Which colour?" has no answer; "Which sizes?" has no answer'],
+    [{}, '"Which colour?" has no answer; "Which sizes?" has no answer.'],
+    [{ 1: "Red" }, 'do not fit q1: "Which sizes?" has no answer.'],
+    [{ 1: "Red", 2: [] }, '"Which sizes?" has no answer.'],
+    [{ 1: " ", 2: "s" }, '"Which colour?" has no answer.'],
+    [{ 1: "Red", 2: "s", 4: "x" }, '"4" is none of its questions.'],
+    [{ 1: "Red", Colour: "Blue", 2: "s" }, '"Which colour?" is answered twice.'],
+    [{ 1: ["Red", "Blue"], 2: "s" }, '"Which colour?" takes one answer.'],
+    [{ 1: "Red", 2: ["s", "xl"] }, '"Which sizes?" takes "s", not "xl".'],
+  ])("%j do not, and the question stays", (answers, message) => {
+    const { draft, given } = answer(answers as Record<string, string>);
+    expect(given).toThrow(
+      expect.objectContaining({
+        code: "INVALID_REQUEST",
+        message: expect.stringContaining(message),
+        hint: 'Its questions, by the keys of their answers: "1" (Which colour?), "2" (Which sizes?), "why" (Why?).',
+      }),
+    );
+    expect(draft).toMatchObject({ status: "waiting_input", memory: { pendings: [{ id: "q1" }], commands: [] } });
+  });
+
+  test("are told with the event, and a decision is told what they are", () => {
+    const { draft } = answer({});
+    expect(draft.events[0]).toMatchObject({ type: "question_asked", data: { questions } });
+    expect(() => noteAnswer(draft, way, "q1", { decision: "allow" }, 2)).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining('"1" (Which colour?)') }),
+    );
+  });
+
+  test("of what was asked before they had keys are given as they are", () => {
+    const { questions: _, ...old } = asked;
+    expect(answer({ any: "Red" }, old).given()).toBe("processing");
+  });
+
+  test("may be named by nothing that two questions share", () => {
+    const both = asQuestions([{ header: "H", question: "A?" }, { header: "H", question: "B?" }, { question: "1" }]);
+    expect(fitAnswers(both, { H: "x" }).wrong).toHaveLength(4);
+    expect(fitAnswers(both, { 1: "a", "B?": "b", 3: "c" })).toEqual({ answers: [["a"], ["b"], ["c"]], wrong: [] });
   });
 });
 

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import { HarnessError } from "../shared/errors.ts";
 import type { Command, Draft, Sending } from "./memory.ts";
 import type { Provider, Way } from "./provider.ts";
+import { fitAnswers, type GivenAnswers, nameOf } from "./questions.ts";
 import { lastKey } from "./reading.ts";
-import { type Answer, isTerminal, type Pending } from "./session.ts";
+import { type Answer, isTerminal, type Pending, type PendingQuestion } from "./session.ts";
 import { changeStatus, emit, resolve } from "./transitions.ts";
 
 /*
@@ -69,16 +70,32 @@ function stale(draft: Draft, pendingId: string): HarnessError {
   );
 }
 
-function requireFitting({ kind, id }: Pending, answer: Answer): void {
+/** INVALID_REQUEST for an answer that the program would take for none: one of the wrong kind, or that fits no question. */
+function requireFitting({ kind, id, questions }: Pending, answer: Answer): void {
   const given = "decision" in answer ? "permission" : "question";
-  if (given === kind) return;
+  if (given === kind) {
+    if ("answers" in answer) requireAnswers(id, questions, answer.answers);
+    return;
+  }
+  const keys = questions === undefined ? "" : `: ${questions.map(nameOf).join(", ")}`;
   throw new HarnessError(
     "INVALID_REQUEST",
     `${id} is a ${kind}; ${given === "question" ? "answers were" : "a decision was"} given.`,
     {
-      hint: kind === "permission" ? "Give a decision: allow, allow_always or deny." : "Give answers, by question.",
+      hint:
+        kind === "permission" ? "Give a decision: allow, allow_always or deny." : `Give answers, by question${keys}.`,
     },
   );
+}
+
+/** What was asked before questions had keys is answered as it always was. */
+function requireAnswers(id: string, questions: readonly PendingQuestion[] | undefined, given: GivenAnswers): void {
+  const wrong = questions === undefined ? [] : fitAnswers(questions, given).wrong;
+  if (questions === undefined || wrong.length === 0) return;
+  throw new HarnessError("INVALID_REQUEST", `The answers do not fit ${id}: ${wrong.join("; ")}.`, {
+    hint: `Its questions, by the keys of their answers: ${questions.map(nameOf).join(", ")}.`,
+    context: { pendingId: id, questions: questions.map((one) => one.id) },
+  });
 }
 
 /** Notes that the turn is to end; at rest there is none. */

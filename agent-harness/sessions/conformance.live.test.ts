@@ -38,7 +38,7 @@ const questionTools: Partial<Record<ProviderName, string>> = {
   codex: "request_user_input",
   opencode: "question",
 };
-const question = (provider: ProviderName): Reply => {
+const question = (provider: ProviderName, ...more: object[]): Reply => {
   const options = [
     { label: "Postgres", description: "a server" },
     { label: "SQLite", description: "a file" },
@@ -46,7 +46,7 @@ const question = (provider: ProviderName): Reply => {
   const one = { id: "db", header: "Database", question: "Which database?", multiSelect: false, options };
   const name = questionTools[provider];
   if (name === undefined) throw new Error(`${provider} declares that it asks; with which tool is not said here.`);
-  return { kind: "tool", name, input: { questions: [one] } };
+  return { kind: "tool", name, input: { questions: [one, ...more] } };
 };
 
 const text = (said: string): Reply => ({ kind: "text", text: said });
@@ -191,6 +191,53 @@ describe.each(providerNames)("%s", (provider) => {
           await expect(
             daemon.respond("demo", id, pending?.id ?? "", { answers: { "Which database?": "Postgres" } }),
           ).rejects.toMatchObject({ code: "PENDING_STALE" });
+          await leave(trial, daemon);
+        },
+      );
+
+      test.skipIf(capabilities?.questions !== true)(
+        "asks several questions at once; answers that leave one out, or are for none, are refused",
+        async () => {
+          const options = ["Kestrel", "Osprey", "Harrier"].map((label) => ({ label, description: `the ${label}` }));
+          const several = { multiSelect: true, multiple: true };
+          const parts = { id: "parts", header: "Parts", question: "Which parts?", ...several, options };
+          const asks: Script = ({ count }) => (count === 1 ? question(provider, parts) : text(`Answer ${count}.`));
+          await using scene = await open(provider, asks);
+          const { trial, server } = scene;
+          const daemon = await trial.daemon();
+          await daemon.create("demo", { ...base, permissions: "ask", task: "Ask me." });
+          const { pending } = await daemon.untilStatus(id, "waiting_input");
+          const { questions: [database, chosen] = [] } = pending ?? {};
+          expect(database).toMatchObject({ question: "Which database?", header: "Database", multiSelect: false });
+          expect(chosen).toMatchObject({
+            question: "Which parts?",
+            header: "Parts",
+            options: [{ id: "Kestrel" }, {}, {}],
+          });
+          const respond = (answers: Record<string, string | string[]>) =>
+            daemon.respond("demo", id, pending?.id ?? "", { answers });
+          for (const answers of [
+            {},
+            { bogus: "SQLite" },
+            { "Which database?": "SQLite" },
+            { 1: "SQLite", 3: "Kestrel" },
+          ]) {
+            await expect(respond(answers)).rejects.toMatchObject({ code: "INVALID_REQUEST" });
+          }
+          expect((await daemon.get("demo", id)).pending?.id).toBe(pending?.id);
+          const isMany = chosen?.multiSelect === true;
+          // codex has no question with several answers.
+          expect(isMany).toBe(provider !== "codex");
+          await respond({
+            [database?.id ?? ""]: "SQLite",
+            [chosen?.id ?? ""]: isMany ? ["Kestrel", "Harrier"] : "Kestrel",
+          });
+          await untilRests(trial, daemon, "idle");
+          const told = JSON.stringify(server.turns()[1]?.body);
+          const times = (label: string): number => told.split(label).length;
+          expect(times("SQLite")).toBeGreaterThan(times("Postgres"));
+          expect(times("Kestrel")).toBeGreaterThan(times("Osprey"));
+          if (isMany) expect(times("Harrier")).toBe(times("Kestrel"));
           await leave(trial, daemon);
         },
       );

@@ -24,6 +24,18 @@ export type StatusSource = (typeof statusSources)[number];
 /** A choice of a question or a permission. */
 export const pendingOption = z.object({ id: z.string(), label: z.string(), description: z.string().optional() });
 
+/** A question of something pending, in the same words whichever provider asks. */
+export const pendingQuestion = z.object({
+  id: z.string().describe("the key of its answer; its text, its header and its place (1, 2 …) are taken as well"),
+  header: z.string().optional().describe("a few words for what it is about"),
+  question: z.string(),
+  options: z.array(pendingOption).describe("an answer is the id of one; empty where any text is an answer"),
+  multiSelect: z.boolean().describe("whether a list of several answers is taken"),
+  freeText: z.boolean().describe("whether an answer may be a text that is none of the options"),
+  required: z.boolean().describe("whether it has to be answered; what asks allows to leave the others out"),
+});
+export type PendingQuestion = z.output<typeof pendingQuestion>;
+
 /** What a session waits for. It is answered once; after that its id is stale. */
 export const pending = z.object({
   id: z.string(),
@@ -31,6 +43,10 @@ export const pending = z.object({
   /** One line for a person: the command that would run, the question that is asked. */
   title: z.string(),
   options: z.array(pendingOption),
+  questions: z
+    .array(pendingQuestion)
+    .optional()
+    .describe("of the kind question: what is asked; each is answered under a key of its own"),
   /** What the provider gave: the tool and its input, or the questions, as they came. */
   input: z.unknown(),
 });

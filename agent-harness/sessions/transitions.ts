@@ -72,10 +72,10 @@ export function ask(draft: Draft, pending: Pending, source: StatusSource, at: nu
   if (draft.status === "exited") return;
   if (memory.answered.includes(pending.id) || memory.pendings.some(({ id }) => id === pending.id)) return;
   memory.pendings.push(pending);
-  const { id: pendingId, title, options, input } = pending;
+  const { id: pendingId, title, options, questions, input } = pending;
   if (pending.kind === "permission")
     emit(draft, "permission_requested", { description: title, pendingId, options, input });
-  else emit(draft, "question_asked", { question: title, pendingId, options, input });
+  else emit(draft, "question_asked", { question: title, pendingId, options, questions, input });
   changeStatus(draft, { status: "waiting_input", source, at });
 }
 

@@ -1,5 +1,7 @@
-import type { Answer, Pending } from "../session.ts";
+import { asQuestions, fitAnswers, type GivenAnswers } from "../questions.ts";
+import type { Answer, Pending, PendingQuestion } from "../session.ts";
 import { asList, asRecord, asText } from "./json.ts";
+import { optionsOf } from "./options.ts";
 
 /* What Claude Code asks before it uses a tool, and its answers. Its questions to the person are the use of a tool as well. */
 
@@ -29,22 +31,28 @@ export function pendingOf(
 }
 
 function question(id: string, input: Json): Pending {
-  const questions = asList(input["questions"]).map(asRecord);
+  const questions = questionsOf(input);
   const options = questions.flatMap((one) =>
-    asList(one["options"]).map((option) => {
-      const { label, description } = asRecord(option);
-      const name = asText(label) ?? "";
+    one.options.map((option) => {
       // With several questions an option alone would not say whose answer it is.
-      const own = questions.length === 1 ? name : `${asText(one["header"]) ?? asText(one["question"])}: ${name}`;
-      return {
-        id: own,
-        label: own,
-        ...(asText(description) === undefined ? {} : { description: asText(description) }),
-      };
+      const own = questions.length === 1 ? option.id : `${one.header ?? one.question}: ${option.id}`;
+      return { ...option, id: own, label: own };
     }),
   );
-  const title = questions.map((one) => asText(one["question"]) ?? "").join(" / ");
-  return { id, kind: "question", title: title || "It asks a question.", options: options as Pending["options"], input };
+  const title = questions.map((one) => one.question).join(" / ");
+  return { id, kind: "question", title: title || "It asks a question.", options, questions, input };
+}
+
+function questionsOf(input: Json): PendingQuestion[] {
+  const asked = asList(input["questions"]).map(asRecord);
+  return asQuestions(
+    asked.map((one) => ({
+      header: asText(one["header"]),
+      question: asText(one["question"]) ?? "",
+      options: optionsOf(one),
+      multiSelect: one["multiSelect"] === true,
+    })),
+  );
 }
 
 /** One line for a person: what the tool would do. */
@@ -86,12 +94,12 @@ export const denial = (message: string | undefined): Json => ({
   message: message ?? "The person refused this.",
 });
 
-/** The answers by the text of their questions; they may be given by header or number too. */
-function answersOf(asked: Json, given: Record<string, string | string[]>): Record<string, string> {
-  const questions = asList(asked["questions"]).map(asRecord);
-  const entries = Object.entries(given).map(([name, value]) => {
-    const known = questions.find((one, at) => [one["question"], one["header"], String(at + 1)].includes(name));
-    return [asText(known?.["question"]) ?? name, Array.isArray(value) ? value.join(", ") : value];
-  });
-  return Object.fromEntries(entries) as Record<string, string>;
+/** The answers by the text of their questions, as the program wants them: several to one in one text. */
+function answersOf(asked: Json, given: GivenAnswers): Record<string, string> {
+  const questions = questionsOf(asked);
+  const { answers } = fitAnswers(questions, given);
+  const entries = questions.map(({ question }, at) => [question, answers[at] ?? []] as const);
+  return Object.fromEntries(
+    entries.filter(([, chosen]) => chosen.length > 0).map(([question, chosen]) => [question, chosen.join(", ")]),
+  );
 }

@@ -49,17 +49,27 @@ describe("answers to codex", () => {
     expect(result(session, { decision: "deny" })).toEqual({ permissions: {}, scope: "turn" });
   });
 
-  it("takes answers by a question's id, text or heading, and the only answer to the only question", () => {
+  it("takes answers by a question's id, text, heading or place, and none that is for no question", () => {
     const one = { id: "db", header: "Database", question: "Which?", options: [{ label: "Postgres" }] };
     const two = { id: "os", header: "System", question: "Where?", options: null };
     const both = asked("item/tool/requestUserInput", { questions: [one, two] });
-    expect(both.pending()).toMatchObject({ kind: "question", title: "Which? (and 1 more)" });
+    const base = { multiSelect: false, freeText: true, required: true };
+    expect(both.pending()).toMatchObject({
+      kind: "question",
+      title: "Which? (and 1 more)",
+      options: [{ id: "Postgres", label: "Postgres" }],
+      questions: [
+        { ...base, id: "db", header: "Database", question: "Which?", options: [{ id: "Postgres", label: "Postgres" }] },
+        { ...base, id: "os", header: "System", question: "Where?", options: [] },
+      ],
+    });
     expect(result(both, { answers: { "Which?": ["Postgres", "SQLite"], System: "here" } })).toEqual({
       answers: { db: { answers: ["Postgres", "SQLite"] }, os: { answers: ["here"] } },
     });
     expect(result(both, { answers: { other: "x" } })).toEqual({ answers: {} });
     const alone = asked("item/tool/requestUserInput", { questions: [one] });
-    expect(result(alone, { answers: { answer: "SQLite" } })).toEqual({ answers: { db: { answers: ["SQLite"] } } });
+    expect(result(alone, { answers: { 1: "sqlite" } })).toEqual({ answers: { db: { answers: ["sqlite"] } } });
+    expect(result(alone, { answers: { answer: "SQLite" } })).toEqual({ answers: {} });
     expect(alone.canRespond(alone.pending(), { decision: "allow" })).toBe(false);
   });
 
@@ -80,9 +90,46 @@ describe("answers to codex", () => {
       content: { name: "Ada", age: 36, ok: true },
       _meta: null,
     });
+    const bad = { answers: { "Your name": "Ada", age: "36.5", ok: "no" } };
+    expect(() => result(form, bad)).toThrow('age takes a whole number, not "36.5".');
     const plain = asked("mcpServer/elicitation/request", { mode: "form", message: "Delete all?", requestedSchema: {} });
     expect(plain.pending()).toMatchObject({ kind: "permission", title: "Delete all?" });
     expect(result(plain, { decision: "deny" })).toMatchObject({ action: "decline" });
     expect(result(plain, { decision: "allow" })).toMatchObject({ action: "accept", content: {} });
+  });
+
+  it("says which fields of a form may be left out, and what may be chosen, one or several", () => {
+    const properties = {
+      size: { type: "string", title: "Size", enum: ["s", "m"], enumNames: ["Small", "Middle"] },
+      colours: {
+        type: "array",
+        items: {
+          anyOf: [
+            { const: "r", title: "Red" },
+            { const: "b", title: "Blue" },
+          ],
+        },
+      },
+      tags: { type: "array", items: { type: "string", enum: ["x", "y"] } },
+      ok: { type: "boolean" },
+      note: { type: "string" },
+    };
+    const requestedSchema = { type: "object", properties, required: ["size", "colours"] };
+    const form = asked("mcpServer/elicitation/request", { mode: "form", message: "Order", requestedSchema });
+    const { questions = [] } = form.pending();
+    const told = questions.map(({ id, options, multiSelect, freeText, required }) =>
+      [id, options.map((one) => one.id).join("|"), multiSelect, freeText, required].join(" "),
+    );
+    expect(told).toEqual([
+      "size s|m false false true",
+      "colours r|b true false true",
+      "tags x|y true false false",
+      "ok yes|no false false false",
+      "note  false true false",
+    ]);
+    expect(questions[0]?.options[0]).toEqual({ id: "s", label: "s", description: "Small" });
+    expect(result(form, { answers: { Size: "m", colours: ["r", "b"], ok: "No" } })).toMatchObject({
+      content: { size: "m", colours: ["r", "b"], ok: false },
+    });
   });
 });

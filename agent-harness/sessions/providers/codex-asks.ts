@@ -1,6 +1,9 @@
-import type { Answer, Pending } from "../session.ts";
+import { HarnessError } from "../../shared/errors.ts";
+import { asQuestions, fitAnswers, type GivenAnswers } from "../questions.ts";
+import type { Answer, Pending, PendingQuestion } from "../session.ts";
 import type { Ask, AskKind, CodexState } from "./codex-state.ts";
 import { asList, asRecord, asText } from "./json.ts";
+import { optionsOf } from "./options.ts";
 
 /* What codex asks, as something pending, and the answers in its own words. */
 
@@ -56,37 +59,64 @@ function permissionOptions(kind: AskKind): Pending["options"] {
   return [{ id: "allow", label: "Allow" }, ...always, { id: "deny", label: "Decline" }];
 }
 
-function question(params: Params, questions: Params[], heading?: string): Asked {
-  const [first = {}] = questions;
-  const title = [heading, asText(first["question"])].filter((text) => text !== undefined).join(" ");
+function question(params: Params, asked: Params[], heading?: string): Asked {
+  const input = { ...params, questions: asked };
+  const questions = questionsOf(input);
+  const [first] = questions;
+  const title = [heading, first?.question].filter((text) => text !== undefined).join(" ");
   const more = questions.length > 1 ? ` (and ${questions.length - 1} more)` : "";
-  return {
-    kind: "question",
-    title: `${oneLine(title)}${more}`,
-    options: optionsOf(first),
-    input: { ...params, questions },
-  };
+  return { kind: "question", title: `${oneLine(title)}${more}`, options: first?.options ?? [], questions, input };
 }
 
-function optionsOf(question: Params): Pending["options"] {
-  const options = asList(question["options"]).map(asRecord);
-  return options.map((option) => {
-    const label = asText(option["label"]) ?? "";
-    const description = asText(option["description"]);
-    return { id: label, label, ...(description === undefined ? {} : { description }) };
-  });
+function questionsOf(input: Params): PendingQuestion[] {
+  const asked = asList(input["questions"]).map(asRecord);
+  return asQuestions(
+    asked.map((one) => ({
+      id: asText(one["id"]),
+      header: asText(one["header"]),
+      question: asText(one["question"]) ?? "",
+      options: optionsOf(one),
+      multiSelect: one["type"] === "array",
+      // Of a form only a text may be anything.
+      freeText: one["type"] === undefined ? one["isOther"] !== false : asList(one["options"]).length === 0,
+      required: one["required"] !== false,
+    })),
+  );
 }
 
 /** The fields of a form that a server of tools wants filled in, as questions. */
 function fieldsOf(params: Params): Params[] {
-  const properties = asRecord(asRecord(params["requestedSchema"])["properties"]);
-  return Object.entries(properties).map(([id, value]) => {
+  const schema = asRecord(params["requestedSchema"]);
+  const required = asList(schema["required"]);
+  return Object.entries(asRecord(schema["properties"])).map(([id, value]) => {
     const field = asRecord(value);
-    const choices = asList(field["enum"]).map((label) => ({ label: String(label) }));
-    const text = asText(field["description"]) ?? asText(field["title"]) ?? id;
-    return { id, question: text, type: field["type"], options: choices };
+    const title = asText(field["title"]);
+    const text = asText(field["description"]) ?? title ?? id;
+    const options = choicesOf(field);
+    return {
+      id,
+      header: title,
+      question: text,
+      type: field["type"] ?? "string",
+      options,
+      required: required.includes(id),
+    };
   });
 }
+
+/** What may be chosen in a field; the label is what the server of tools is told. */
+function choicesOf(field: Params): { label: string; description?: string }[] {
+  if (field["type"] === "boolean") return [{ label: "yes" }, { label: "no" }];
+  const { items, enumNames } = field;
+  const list = asRecord(items);
+  const titled = asList(field["oneOf"] ?? list["anyOf"] ?? list["oneOf"]).map(asRecord);
+  if (titled.length > 0) return titled.map((one) => labelled(String(one["const"]), asText(one["title"])));
+  const names = asList(enumNames);
+  return asList(field["enum"] ?? list["enum"]).map((one, at) => labelled(String(one), asText(names[at])));
+}
+
+const labelled = (label: string, description: string | undefined): { label: string; description?: string } =>
+  description === undefined || description === label ? { label } : { label, description };
 
 /** The answer as codex wants it; undefined for one that does not fit what is asked. */
 export function resultOf({ kind }: Ask, pending: Pending, answer: Answer): unknown {
@@ -121,25 +151,31 @@ function permissionResult(kind: AskKind, params: Params, decision: Decision): un
 const grantable = (asked: Params): Params =>
   Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== null && value !== undefined));
 
-/** Answers by the id of the question. They may be given by its id, its text or its heading, or alone. */
+/** Answers by the id of the question, as codex has it. */
 function answersOf(
   params: Params,
-  given: Record<string, string | string[]>,
+  given: GivenAnswers,
   as: (given: string[], question: Params) => unknown,
 ): Record<string, unknown> {
-  const questions = asList(params["questions"]).map(asRecord);
-  const entries = questions.flatMap((one) => {
-    const names = [one["id"], one["question"], one["header"]].flatMap((name) => asText(name) ?? []);
-    const name = names.find((key) => Object.hasOwn(given, key));
-    const only = questions.length === 1 ? Object.values(given)[0] : undefined;
-    const value = name === undefined ? only : given[name];
-    return value === undefined ? [] : [[asText(one["id"]) ?? "", as([value].flat(), one)] as const];
-  });
+  const { answers } = fitAnswers(questionsOf(params), given);
+  const entries = asList(params["questions"])
+    .map(asRecord)
+    .flatMap((one, at) => {
+      const chosen = answers[at] ?? [];
+      return chosen.length === 0 ? [] : [[asText(one["id"]) ?? "", as(chosen, one)] as const];
+    });
   return Object.fromEntries(entries);
 }
 
-function formValue([text = ""]: string[], field: Params): unknown {
-  if (field["type"] === "boolean") return /^(?:true|yes|y|1)$/i.test(text);
-  if (field["type"] === "number" || field["type"] === "integer") return Number(text);
-  return text;
+function formValue(given: string[], { id, type }: Params): unknown {
+  const [text = ""] = given;
+  if (type === "array") return given;
+  if (type === "boolean") return text === "yes";
+  if (type !== "number" && type !== "integer") return text;
+  const value = Number(text);
+  if (text.trim() !== "" && (type === "number" ? Number.isFinite(value) : Number.isSafeInteger(value))) return value;
+  throw new HarnessError(
+    "INVALID_REQUEST",
+    `${id} takes ${type === "number" ? "a" : "a whole"} number, not ${JSON.stringify(text)}.`,
+  );
 }

@@ -1,5 +1,7 @@
-import type { Answer, Pending } from "../session.ts";
+import { asQuestions, fitAnswers } from "../questions.ts";
+import type { Answer, Pending, PendingQuestion } from "../session.ts";
 import { asList, asRecord, asText } from "./json.ts";
+import { optionsOf } from "./options.ts";
 
 /* What opencode asks, and the command for the bridge that answers it. */
 
@@ -36,20 +38,29 @@ const patterns = (value: unknown): string =>
 
 /** Questions that opencode asks at once. */
 export function question(request: Request): Pending {
-  const questions = asList(request["questions"]).map(asRecord);
-  const options = questions.flatMap((one) => asList(one["options"]).map(asRecord));
   const { sessionID: _, ...input } = request;
+  const questions = questionsOf(input);
   return {
     id: asText(request["id"]) ?? "",
     kind: "question",
-    title: questions.flatMap((one) => asText(one["question"]) ?? []).join(" / "),
-    options: options.flatMap((option) => {
-      const label = asText(option["label"]);
-      const description = asText(option["description"]);
-      return label === undefined ? [] : [{ id: label, label, ...(description === undefined ? {} : { description }) }];
-    }),
+    title: questions.map((one) => one.question).join(" / "),
+    options: questions.flatMap((one) => one.options),
+    questions,
     input,
   };
+}
+
+function questionsOf(input: Request): PendingQuestion[] {
+  const asked = asList(input["questions"]).map(asRecord);
+  return asQuestions(
+    asked.map((one) => ({
+      header: asText(one["header"]),
+      question: asText(one["question"]) ?? "",
+      options: optionsOf(one),
+      multiSelect: one["multiple"] === true,
+      freeText: one["custom"] !== false,
+    })),
+  );
 }
 
 /** The bridge's command for an answer; undefined for one that does not fit what is asked. */
@@ -61,14 +72,5 @@ export function answerCommand(pending: Pending, answer: Answer): object | undefi
     return { do: "reply", id, reply, ...(answer.message === undefined ? {} : { message: answer.message }) };
   }
   if ("decision" in answer) return answer.decision === "deny" ? { do: "reject", id } : undefined;
-  const questions = asList(asRecord(pending.input)["questions"]).map(asRecord);
-  return { do: "answer", id, answers: questions.map((one, index) => chosen(one, index, answer.answers)) };
-}
-
-/** By the question's text, its header, or its place. */
-function chosen(one: Request, index: number, answers: Record<string, string | string[]>): string[] {
-  const keys = [asText(one["question"]), asText(one["header"]), String(index)];
-  const key = keys.find((name) => name !== undefined && Object.hasOwn(answers, name));
-  const value = key === undefined ? [] : (answers[key] ?? []);
-  return typeof value === "string" ? [value] : value;
+  return { do: "answer", id, answers: fitAnswers(questionsOf(asRecord(pending.input)), answer.answers).answers };
 }

@@ -264,14 +264,21 @@ describe("answers for opencode", () => {
 
   it("are texts by question, header or place for questions", () => {
     const questions = [
-      { question: "Which?", header: "A", options: [{ label: "a", description: "first" }] },
+      { question: "Which?", header: "A", custom: false, options: [{ label: "a", description: "first" }] },
       { question: "Any?", header: "B", multiple: true, options: [] },
       { question: "More?", header: "C", options: [] },
     ];
     const { state, pending } = asked({ id: "que_1", sessionID: "ses_1", questions }, "question.asked");
     expect(pending).toMatchObject({ kind: "question", title: "Which? / Any? / More?", options: [{ id: "a" }] });
-    expect(way.respond(state, pending, { answers: { "Which?": "a", B: ["x", "y"] } })?.delivery).toEqual({
-      lines: ['{"do":"answer","id":"que_1","answers":[["a"],["x","y"],[]]}'],
+    const option = { id: "a", label: "a", description: "first" };
+    const base = { multiSelect: false, freeText: true, required: true, options: [] };
+    expect(pending.questions).toEqual([
+      { ...base, id: "1", header: "A", question: "Which?", options: [option], freeText: false },
+      { ...base, id: "2", header: "B", question: "Any?", multiSelect: true },
+      { ...base, id: "3", header: "C", question: "More?" },
+    ]);
+    expect(way.respond(state, pending, { answers: { "Which?": "a", B: ["x", "y"], 3: "z" } })?.delivery).toEqual({
+      lines: ['{"do":"answer","id":"que_1","answers":[["a"],["x","y"],["z"]]}'],
     });
   });
 });

@@ -1,4 +1,5 @@
-import type { Answer, Pending, Update } from "../session.ts";
+import { asQuestions, fitAnswers } from "../questions.ts";
+import type { Answer, Pending, PendingQuestion, Update } from "../session.ts";
 import { asList, asRecord, asText } from "./json.ts";
 
 /* What an extension of pi asks its person, in rpc mode: a choice, a yes or no, a line, a text. */
@@ -10,25 +11,26 @@ export function dialog(event: Record<string, unknown>): Extract<Update, { type: 
     return { type: "error", message: asText(event["message"]) ?? "An extension failed." };
   }
   if (!["select", "confirm", "input", "editor"].includes(method ?? "")) return undefined;
-  const texts = asList(event["options"]).flatMap((option) => asText(option) ?? []);
-  const choices = method === "confirm" ? ["yes", "no"] : texts;
-  const title = [event["title"], event["message"]].flatMap((text) => asText(text) ?? []).join(": ");
   const { type: _, ...input } = event;
-  const options = choices.map((text) => ({ id: text, label: text }));
-  return { type: "pending", pending: { id: asText(event["id"]) ?? "", kind: "question", title, options, input } };
+  const questions = questionsOf(input);
+  const [{ question: title, options } = { question: "", options: [] }] = questions;
+  const id = asText(event["id"]) ?? "";
+  return { type: "pending", pending: { id, kind: "question", title, options, questions, input } };
+}
+
+function questionsOf(input: Record<string, unknown>): PendingQuestion[] {
+  const isConfirm = input["method"] === "confirm";
+  const choices = isConfirm ? ["yes", "no"] : asList(input["options"]).flatMap((option) => asText(option) ?? []);
+  const text = [input["title"], input["message"]].flatMap((one) => asText(one) ?? []).join(": ");
+  const options = choices.map((choice) => ({ id: choice, label: choice }));
+  return asQuestions([{ header: asText(input["title"]), question: text, options, freeText: choices.length === 0 }]);
 }
 
 /** The line that answers it. */
 export function dialogAnswer(pending: Pending, answer: Answer): string {
-  const value = "answers" in answer ? first(answer.answers) : undefined;
-  const allowed = "decision" in answer && answer.decision !== "deny";
-  const confirmed = allowed || (value !== undefined && /^(y|yes|true|ok)$/i.test(value));
-  const isConfirm = asRecord(pending.input)["method"] === "confirm";
-  const said = isConfirm ? { confirmed } : value === undefined ? { cancelled: true } : { value };
+  const input = asRecord(pending.input);
+  const value = "answers" in answer ? fitAnswers(questionsOf(input), answer.answers).answers[0]?.[0] : undefined;
+  const confirmed = value === "yes" || ("decision" in answer && answer.decision !== "deny");
+  const said = input["method"] === "confirm" ? { confirmed } : value === undefined ? { cancelled: true } : { value };
   return JSON.stringify({ type: "extension_ui_response", id: pending.id, ...said });
-}
-
-function first(answers: Record<string, string | string[]>): string | undefined {
-  const [only] = Object.values(answers);
-  return Array.isArray(only) ? only.join(", ") : only;
 }

@@ -173,9 +173,13 @@ describe("dialogs of pi's extensions", () => {
       kind: "question",
       title: "Which?",
       options: [{ id: "a" }, { id: "b" }],
+      questions: [{ id: "1", question: "Which?", options: [{ id: "a" }, { id: "b" }], freeText: false }],
     });
     const line = JSON.stringify({ type: "extension_ui_response", id: "d-1", value: "b" });
-    expect(way.respond(now, asked.pending, { answers: { "Which?": "b" } })?.delivery).toEqual({ lines: [line] });
+    for (const answers of [{ "Which?": "b" }, { 1: "B" }, { "Which?": ["b"] }] as const) {
+      const given = Object.fromEntries(Object.entries(answers).map(([key, value]) => [key, [value].flat()]));
+      expect(way.respond(now, asked.pending, { answers: given })?.delivery).toEqual({ lines: [line] });
+    }
     expect(told(way.read(now, { n: 2, at: 2, from: "stdin", key: "k", line }).updates)).toEqual(["asks no more"]);
     expect(pi.ways.tmux.respond(now, asked.pending, { answers: {} })).toBeUndefined();
   });
@@ -189,7 +193,7 @@ describe("dialogs of pi's extensions", () => {
     const [asked] = updates;
     if (asked?.type !== "pending") throw new Error("It asks nothing.");
     expect(asked.pending).toMatchObject({ title: "Which?: All?", options: [{ id: "yes" }, { id: "no" }] });
-    const said = (answer: string) => way.respond(now, asked.pending, { answers: { q: answer } })?.delivery;
+    const said = (answer: string) => way.respond(now, asked.pending, { answers: { 1: answer } })?.delivery;
     expect(said("yes")).toEqual({ lines: ['{"type":"extension_ui_response","id":"d-1","confirmed":true}'] });
     expect(said("no")).toEqual({ lines: ['{"type":"extension_ui_response","id":"d-1","confirmed":false}'] });
   });
