@@ -106,7 +106,7 @@ describe("every error has the envelope", () => {
   test("an unknown route", async () => {
     const { api, ask } = await openTestApi();
     expect(await ask("GET", "/nothing")).toMatchObject({ status: 404, json: envelope("NOT_FOUND") });
-    expect(await (await fetch(`${api.url}/`)).json()).toEqual(envelope("NOT_FOUND"));
+    expect(await (await fetch(`${api.url}/nothing`)).json()).toEqual(envelope("NOT_FOUND"));
     expect(await ask("GET", "/projects/a/b/c/d/e/f")).toMatchObject({ status: 404, json: envelope("NOT_FOUND") });
   });
 
@@ -212,6 +212,7 @@ test("the page for people holds no data, runs only its own script, and needs no 
   for (const [path, type] of [
     ["/inspect", "text/html"],
     ["/inspect.js", "text/javascript"],
+    ["/inspect-parts.js", "text/javascript"],
     ["/inspect.css", "text/css"],
   ]) {
     const response = await fetch(api.url + path);
@@ -220,4 +221,19 @@ test("the page for people holds no data, runs only its own script, and needs no 
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'; script-src 'self'");
     expect(await response.text()).not.toContain(testToken);
   }
+});
+
+test("who comes without a path is told where the page and the API are", async () => {
+  const { api } = await openTestApi();
+  const page = await fetch(`${api.url}/`, { headers: { accept: "text/html,*/*" } });
+  expect(page.headers.get("content-type")).toContain("text/html");
+  expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+  const text = await page.text();
+  for (const place of ['href="/inspect"', "/api/v1", "/api/v1/openapi.json"]) expect(text).toContain(place);
+  expect(await (await fetch(`${api.url}/`)).json()).toEqual({
+    page: "/inspect",
+    api: "/api/v1",
+    document: "/api/v1/openapi.json",
+    health: "/api/v1/health",
+  });
 });

@@ -47,7 +47,10 @@ test("two hundred clients of two daemons, who leave and come back, each see ever
   const stores = [await here.open(), await here.open()];
   const urls = await Promise.all(stores.map(open));
   const count = 2000;
-  const clients = Array.from({ length: 200 }, (_, seed) => followWithBreaks(urls, count, seed));
+  // Some follow every project.
+  const everywhere = urls.map((url) => url.replace("/projects/shop", ""));
+  const urlsOf = (seed: number): string[] => (seed % 10 === 0 ? everywhere : urls);
+  const clients = Array.from({ length: 200 }, (_, seed) => followWithBreaks(urlsOf(seed), count, seed));
   for (let batch = 0; batch < count / 20; batch += 1) {
     const store = stores[batch % 2] as Store;
     await store.events.append(

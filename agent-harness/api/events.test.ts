@@ -79,7 +79,7 @@ test("text with line ends and other separators comes as it was", async () => {
   expect(JSON.parse(frame?.data ?? "")).toMatchObject({ text: "line 1\nand\u2028more" });
 });
 
-test("a project's stream has its agents' events and its own, an agent's only that agent's", async () => {
+test("a project's stream has its agents' events and its own, an agent's only that agent's, and one has all", async () => {
   const api = await open();
   await api.events.append([
     event(1),
@@ -91,6 +91,8 @@ test("a project's stream has its agents' events and its own, an agent's only tha
   expect(ids(await take(await follow(api, `${project}?since=evt-0`), 4))).toEqual(["evt-1", "evt-3", "evt-4", "evt-5"]);
   const frames = await take(await follow(api, `${agent}?since=evt-0`), 2);
   expect(ids(frames)).toEqual(["evt-1", "evt-5"]);
+  const all = await take(await follow(api, "/events?since=evt-0"), 5);
+  expect(ids(all)).toEqual(["evt-1", "evt-2", "evt-3", "evt-4", "evt-5"]);
 });
 
 test("without since only what is new comes, from the moment that the stream is open", async () => {

@@ -27,6 +27,14 @@ export function addEventRoutes(app: OpenAPIHono, parts: ApiParts): KnownRoute[] 
   return [
     addRoute(app, {
       method: "get",
+      path: "/events",
+      summary: "Follows the events of every project",
+      query,
+      answer,
+      run: async ({ query: { since }, c }) => await follow(parts, {}, since, c),
+    }),
+    addRoute(app, {
+      method: "get",
       path: "/projects/{name}/events",
       summary: "Follows the events of a project",
       query,

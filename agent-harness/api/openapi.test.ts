@@ -50,6 +50,7 @@ test("the document has every route of the API and no other", async () => {
       `GET ${agent}/messages/last`,
       `GET ${agent}/events`,
       "GET /projects/{name}/events",
+      "GET /events",
       "GET /webhook/status",
       "POST /webhook/test",
       "POST /webhook/probe-receiver",

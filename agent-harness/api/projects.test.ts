@@ -31,9 +31,13 @@ test("a project is created, listed, shown, changed and deleted", async () => {
     provider: "codex",
     status: "processing",
     tmuxTarget: "codex-brave-otter:agent",
+    lastActivity: "1970-01-01T00:00:01.000Z",
   };
   expect(one.json).toEqual({ project: { ...shown, agentCount: 1 }, agents: [agent] });
   projectWithAgents.strict().parse(one.json);
+  const pending = { id: "p", kind: "permission" as const, title: "rm -rf build", options: [], input: {} };
+  sessions.change(agent.id, { status: "waiting_input", pending });
+  expect((await ask("GET", "/projects/shop")).json).toMatchObject({ agents: [{ waitsFor: "rm -rf build" }] });
 
   const changed = await ask("PATCH", "/projects/shop", { json: { cwd: "/elsewhere", callback: null } });
   const { callback: _, ...bare } = shown;

@@ -41,6 +41,8 @@ export function addProjectRoutes(app: OpenAPIHono, { sessions, webhooks }: ApiPa
           provider: one.provider,
           status: one.status,
           tmuxTarget: tmuxTargetOf(one),
+          lastActivity: one.lastActivity.toISOString(),
+          ...present({ waitsFor: one.pending?.title }),
         }));
         return c.json({ project, agents });
       },

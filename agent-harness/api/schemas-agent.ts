@@ -90,7 +90,7 @@ export const response = z
     decision: decided.decision.optional().openapi({
       description: "for a permission; allow_always where it is among the options",
     }),
-    message: decided.message.openapi({ description: "with deny: what the agent is told" }),
+    message: z.string().optional().openapi({ description: "with deny: what the agent is told" }),
     answers: answered.answers.optional().openapi({
       description:
         "for a question: by the `id` of each of `pending.questions` (or its text, its header, its place 1, 2 …) the id of an " +

@@ -26,7 +26,14 @@ export const project = z
   })
   .openapi("Project");
 
-const projectAgent = z.object({ id: z.string(), provider, status, tmuxTarget: z.string() });
+const projectAgent = z.object({
+  id: z.string(),
+  provider,
+  status,
+  tmuxTarget: z.string(),
+  lastActivity: time,
+  waitsFor: z.string().optional().openapi({ description: "what it asks, in one line" }),
+});
 
 export const oneProject = z.object({ project });
 export const projectWithAgents = z.object({ project, agents: z.array(projectAgent) });
