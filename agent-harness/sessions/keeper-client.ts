@@ -130,7 +130,7 @@ class SocketClient implements KeeperClient {
     const { done, stale } = await this.#ask({ answer, wait, key });
     if (stale !== true) return done === true;
     throw new HarnessError("PENDING_STALE", "The program does not wait for that answer any more.", {
-      hint: "Look at what it does now: agent-harness status",
+      hint: "Get the session and answer what its `pending` says.",
     });
   }
 

@@ -231,7 +231,7 @@ async function run(
   if (code === 0) return Buffer.concat(printed.out).toString("utf8");
   const said = Buffer.concat(printed.err).toString("utf8").trim();
   throw new HarnessError("TMUX_ERROR", `tmux could not ${verbOf(args)}: ${said || `it ended with code ${code}`}.`, {
-    hint: "Try again; what runs in tmux is listed by: agent-harness status",
+    hint: "Try again; the sessions in tmux are listed on the page /inspect of the API.",
     context: { code },
   });
 }

@@ -42,6 +42,8 @@ export async function openTestApi(
   options: Partial<ApiOptions> & { env?: Record<string, string> } = {},
 ): Promise<TestApi> {
   const home = await mkdtemp(join(tmpdir(), "ah-api-"));
+  // Also of an API that does not come up. What is registered last is done first.
+  onTestFinished(async () => await rm(home, { recursive: true }));
   const { env = {}, ...given } = options;
   const events = eventLogDouble();
   const sessions = sessionsDouble(events);
@@ -49,6 +51,7 @@ export async function openTestApi(
   const reported: unknown[] = [];
   const paths = { webhookSecret: join(home, "secret") };
   const webhooks = await openWebhooks({ queue, paths, env, version: "1.2.3", pollMs: 5 });
+  onTestFinished(() => webhooks[Symbol.asyncDispose]());
   const api = await openApi({
     sessions,
     events,
@@ -61,11 +64,7 @@ export async function openTestApi(
     port: 0,
     ...given,
   });
-  onTestFinished(async () => {
-    await api.stop();
-    await webhooks[Symbol.asyncDispose]();
-    await rm(home, { recursive: true });
-  });
+  onTestFinished(() => api.stop());
   const url = `${api.url}/api/v1`;
   return {
     api,
