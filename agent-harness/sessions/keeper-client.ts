@@ -9,7 +9,7 @@ import type { Delivery } from "./provider.ts";
 /** What a keeper can be asked. */
 export type KeeperRequest =
   | { write: string; key: string }
-  | { paste: string; first?: string[]; key: string }
+  | { paste: string; first?: string[]; pauseMs?: number; key: string }
   | { keys: string[]; key: string }
   /** From a program's hook. With `wait` the answer is held back until somebody gives it. */
   | { hook: unknown; wait?: string }

@@ -225,10 +225,10 @@ export class Keeper {
   /** Noted when it stands in the program and before Enter: until then it is not done, and what failed is tried again. */
   async #paste(
     target: TmuxTarget,
-    { paste: text, first = [] }: Extract<Typed, { paste: string }>,
+    { paste: text, first = [], pauseMs = 0 }: Extract<Typed, { paste: string }>,
     key: string,
   ): Promise<void> {
-    await paste(target, text, { first, beforeEnter: () => this.#note(key, text) });
+    await paste(target, text, { first, pauseMs, beforeEnter: () => this.#note(key, text) });
   }
 
   /** Noted when they were pressed, or may have been. */

@@ -91,8 +91,11 @@ export interface Reading<State extends ReaderState = ReaderState> {
 export type Delivery =
   /** Lines for the backend's standard input. */
   | { lines: string[] }
-  /** A text pasted into the terminal, and Enter; `first` are keys pressed before, such as those that empty the input box. */
-  | { paste: string; first?: string[] }
+  /**
+   * A text pasted into the terminal, and Enter; `first` are keys pressed before, such as those that empty the input box,
+   * after a pause where the program is still about to fill it.
+   */
+  | { paste: string; first?: string[]; pauseMs?: number }
   /** Keys by tmux's names, such as `Escape`. */
   | { keys: string[] }
   /** The answer for a hook that waits at the keeper's socket: it sent `{"hook": …, "wait": "…"}`. */

@@ -111,8 +111,9 @@ export async function hasWindow(target: TmuxTarget): Promise<boolean> {
 
 /** What is done around a paste. */
 export interface PasteOptions {
-  /** Keys that are pressed before. */
+  /** Keys that are pressed before, after a pause. */
   first?: readonly string[];
+  pauseMs?: number;
   /** The text is in the program, and Enter comes next. What fails before this has given the program nothing to do. */
   beforeEnter?: () => void;
 }
@@ -121,11 +122,12 @@ export interface PasteOptions {
 export async function paste(
   target: TmuxTarget,
   text: string,
-  { first = [], beforeEnter }: PasteOptions = {},
+  { first = [], pauseMs = 0, beforeEnter }: PasteOptions = {},
 ): Promise<void> {
   const buffer = `paste-${randomUUID()}`;
   const clean = asPasted(text);
   if (clean !== "") await ask(target, ["load-buffer", "-b", buffer, "-"], clean);
+  if (pauseMs > 0) await delay(pauseMs);
   if (first.length > 0) await sendKeys(target, first);
   if (clean !== "") {
     // -p: in brackets, where the program asked for that, so that no newline in the text is an Enter.

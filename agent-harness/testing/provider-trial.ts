@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { JournalRecord } from "../sessions/journal.ts";
 import { FileWatcher } from "../sessions/keeper-watch.ts";
 import { prepareFiles } from "../sessions/prepare-files.ts";
@@ -175,6 +176,7 @@ class ProviderTrial implements Trial {
     else if ("answer" in delivery) this.#answer(delivery.wait, JSON.stringify(delivery.answer), key);
     else if ("paste" in delivery) {
       this.#journal({ from: "stdin", key, line: delivery.paste });
+      if (delivery.pauseMs !== undefined) await delay(delivery.pauseMs);
       if (delivery.first !== undefined) await this.#terminal?.keys(delivery.first);
       await this.#terminal?.paste(delivery.paste);
     } else {

@@ -58,6 +58,8 @@ export type TerminalState = {
   since: number;
   /** The lines that may stand in the input box: what an interrupt put back. */
   boxLines: number;
+  /** An interrupted prompt is about to be put back into the box. */
+  putBack?: true;
   /** Input that is being given as the answer to what it asks. */
   answering: { wait: string; text: string }[];
   /** The last text of the assistant in this turn. */

@@ -18,7 +18,8 @@ export function readStatusFile(state: TerminalState, text: string): { state: Ter
   // there may be nothing else; and while there is a queue it rests for a moment only.
   const isElsewhere = !state.interrupted || state.queued > 0 || Object.keys(state.tools).length > 0;
   if (status !== "idle" || isElsewhere) return { state, updates: [] };
-  return rest(state, [], { type: "status", status: "idle", source: "session_log", reason: "interrupted" });
+  const rested = rest(state, [], { type: "status", status: "idle", source: "session_log", reason: "interrupted" });
+  return { ...rested, state: { ...rested.state, putBack: true } };
 }
 
 /** Busy again after it asked: somebody answered. */

@@ -37,6 +37,9 @@ export function readTerminal(state: TerminalState, record: JournalRecord): Termi
 const resolveAll = ({ asked }: TerminalState): Update[] =>
   Object.keys(asked).map((pendingId) => ({ type: "resolved", pendingId }));
 
+/** How long after it says that it rests an interrupted prompt may come back into the box, in ms: nothing tells when it has. */
+const putBackMs = 700;
+
 /** Most that may stand in the input box after an interrupt, in lines. */
 const maxBoxLines = 50;
 
@@ -53,7 +56,9 @@ export function giveInput(state: TerminalState, text: string): Told {
   }
   // The key empties a line, and pressed again joins it to the one before.
   const first = Array.from({ length: 2 * Math.min(state.boxLines, maxBoxLines) - 1 }, () => "C-u");
-  return { state: { ...state, boxLines: 1 }, delivery: { paste: text, first } };
+  const { putBack, ...left } = state;
+  const pause = putBack === true ? { pauseMs: putBackMs } : {};
+  return { state: { ...left, boxLines: 1 }, delivery: { paste: text, first, ...pause } };
 }
 
 const decided = (decision: Json): Json => ({ hookSpecificOutput: { hookEventName: "PermissionRequest", decision } });
@@ -142,7 +147,7 @@ function submitted(state: TerminalState, hook: Json, { at }: { at: number }): Te
   if (state.busy && prompt === state.prompt) return nothing({ ...state, queued: state.queued + 1, boxLines });
   // The turn before, if its end is still waited for, is over.
   const before = state.stopped === undefined ? { state, updates: resolveAll(state) } : finish(state);
-  const { failure: _, said: __, ...left } = before.state;
+  const { failure: _, said: __, putBack: ___, ...left } = before.state;
   const turn = { busy: true, interrupted: false, queued: 0, next: false, since: at, boxLines };
   const begun = { ...left, ...turn, asked: {}, answering: [], tools: {}, hashes: {} };
   return {
