@@ -143,7 +143,8 @@ type Certificates = [ca: string, cert: string, key: string];
 async function readCertificates(folder: string, endpoint: Endpoint): Promise<Certificates> {
   const read = (name: string): Promise<string> => readFile(join(folder, name), "utf8");
   try {
-    return await Promise.all([read("ca.pem"), read("cert.pem"), read("key.pem")]);
+    // One after the other: the error names the first that is missing.
+    return [await read("ca.pem"), await read("cert.pem"), await read("key.pem")];
   } catch (error) {
     throw withoutCertificates(folder, endpoint, error);
   }
