@@ -74,7 +74,13 @@ export class Outbox implements AsyncDisposable {
     return performance.now() - this.#refusedSince > refusalMs;
   }
 
-  /** Lets the connection to the keeper go, and takes for given what the journal says; the next word makes another one. */
+  /** The program is started: the keeper of the run before, and what it refused, is of no interest. */
+  async startAnew(): Promise<void> {
+    this.#refusedSince = undefined;
+    await this.#keeper[Symbol.asyncDispose]();
+  }
+
+  /** Lets the connection to the keeper go; the next word makes another one. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#keeper[Symbol.asyncDispose]();
   }

@@ -210,8 +210,7 @@ export class Supervisor {
 
   async #launch(): Promise<boolean> {
     const { launching } = this.#held.memory;
-    // The connection is to the keeper of the run before.
-    await this.#outbox[Symbol.asyncDispose]();
+    await this.#outbox.startAnew();
     const runs = await this.#start();
     if (runs === undefined) return true;
     this.#launched.resolve();
